@@ -1,0 +1,54 @@
+# Everything that is needed is installed into .venv; uv lives in .tools, a venv of its own.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+UV := .tools/bin/uv
+# `make test ARGS="-k name"` runs a part.
+ARGS ?=
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+
+setup: $(STAMP) ## Install everything into .venv
+
+run: $(STAMP) ## Serve on 127.0.0.1:7990 with an embedded PostgreSQL
+	@exec $(BIN)/pgtwind serve
+
+test: $(STAMP) ## Run the whole test suite on a real PostgreSQL
+	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+lint: $(STAMP) ## Check style, types and the layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(UV) ## Resolve pyproject.toml anew into requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --upgrade --all-extras \
+		--no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 pyproject.toml --output-file requirements.lock
+
+clean: ## Remove what setup installed
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "pgtwin needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet 'uv>=0.9'
+
+$(STAMP): requirements.lock pyproject.toml | $(UV)
+	test -x $(BIN)/python || $(UV) venv --quiet --no-project --no-python-downloads \
+		--python $(shell command -v $(PYTHON)) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --compile-bytecode \
+		--require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@

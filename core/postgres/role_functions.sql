@@ -1,0 +1,82 @@
+-- The functions through which the service makes and drops the roles of a database; owned by an
+-- administrator, or by pgtwin_roles where nobody is superuser.
+
+GRANT USAGE ON SCHEMA pgtwin_admin TO pgtwin_control;
+
+-- The service may make and drop the roles of a database, by number and nothing else. A login
+-- with CREATEROLE would gain an ADMIN membership with each role, and creates would slow down
+-- with their number (PostgreSQL 16 and later); and it could touch roles that are not ours.
+CREATE OR REPLACE FUNCTION pgtwin_admin.create_roles(
+    database_id bigint, prod_app text, test_app text, ddl text
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    stem CONSTANT text := 'd' || database_id;
+    verifier text;
+BEGIN
+    IF database_id IS NULL OR database_id < 2147483648 THEN
+        RAISE EXCEPTION 'not a database id: %', database_id USING ERRCODE = '22023';
+    END IF;
+    FOREACH verifier IN ARRAY ARRAY[prod_app, test_app, ddl] LOOP
+        IF verifier IS NULL OR verifier !~ '^SCRAM-SHA-256\$[0-9]{1,7}:[A-Za-z0-9+/=]{24}\$[A-Za-z0-9+/=]{44}:[A-Za-z0-9+/=]{44}$' THEN
+            RAISE EXCEPTION 'not a SCRAM verifier' USING ERRCODE = '22023';
+        END IF;
+    END LOOP;
+    EXECUTE format('CREATE ROLE %I NOLOGIN', stem || '_prod');
+    EXECUTE format('CREATE ROLE %I NOLOGIN', stem || '_test');
+    EXECUTE format('CREATE ROLE %I LOGIN NOINHERIT PASSWORD %L', stem || '_prod_app', prod_app);
+    EXECUTE format('CREATE ROLE %I LOGIN NOINHERIT PASSWORD %L', stem || '_test_app', test_app);
+    EXECUTE format('CREATE ROLE %I LOGIN NOINHERIT PASSWORD %L', stem || '_ddl', ddl);
+    -- Before 16 a grant has no options: there the login's NOINHERIT says the same.
+    EXECUTE format(
+        CASE WHEN current_setting('server_version_num')::int >= 160000
+            THEN 'GRANT %I, %I TO %I WITH INHERIT FALSE, SET TRUE' ELSE 'GRANT %I, %I TO %I' END,
+        stem || '_prod', stem || '_test', stem || '_ddl');
+END $$;
+
+-- Shuts the roles' door: no new session, and the open ones end.
+CREATE OR REPLACE FUNCTION pgtwin_admin.close_roles(database_id bigint)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    role_name name;
+BEGIN
+    FOR role_name IN
+        SELECT rolname FROM pg_roles
+        WHERE rolname = ANY (pgtwin_admin.role_names(database_id)) ORDER BY rolname
+    LOOP
+        EXECUTE format('ALTER ROLE %I NOLOGIN', role_name);
+        IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+            EXECUTE format('GRANT %I TO %I', role_name, current_user);
+        END IF;
+        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE usename = role_name AND pid <> pg_backend_pid();
+    END LOOP;
+END $$;
+
+-- Drops the roles with all that is still theirs in this database: default privileges and
+-- large objects outlive the schemas and would keep a role from being dropped.
+CREATE OR REPLACE FUNCTION pgtwin_admin.drop_roles(database_id bigint)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    role_name name;
+BEGIN
+    PERFORM pgtwin_admin.close_roles(database_id);
+    FOR role_name IN
+        SELECT rolname FROM pg_roles
+        WHERE rolname = ANY (pgtwin_admin.role_names(database_id)) ORDER BY rolname
+    LOOP
+        EXECUTE format('DROP OWNED BY %I CASCADE', role_name);
+        EXECUTE format('DROP ROLE %I', role_name);
+    END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION pgtwin_admin.role_names(database_id bigint)
+RETURNS name[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT array_agg(('d' || database_id || suffix)::name)
+    FROM unnest(ARRAY['_prod', '_test', '_prod_app', '_test_app', '_ddl']) AS suffix
+$$;
+
+CREATE OR REPLACE FUNCTION pgtwin_admin.version()
+RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT 1';
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA pgtwin_admin FROM PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgtwin_admin TO pgtwin_control;

@@ -1,0 +1,120 @@
+"""Logs, set up once; what a request is known by, wherever it is logged."""
+
+import logging
+import re
+import secrets
+import sys
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import structlog
+
+from core.settings import Settings
+
+# W3C Trace Context, section 3.2: version, trace id, parent id, flags.
+_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """What is known of the request at hand; filled in on the request's way.
+
+    Attributes:
+        sid: the request's id, in its answer and in every log line.
+        route: the route's template, not the path with its ids.
+        uid: for whom the caller acts.
+    """
+
+    sid: str
+    route: str = ""
+    uid: str = ""
+
+
+_request: ContextVar[RequestContext | None] = ContextVar("request", default=None)
+
+
+def enter_request(context: RequestContext) -> Token[RequestContext | None]:
+    return _request.set(context)
+
+
+def leave_request(token: Token[RequestContext | None]) -> None:
+    _request.reset(token)
+
+
+def current_request() -> RequestContext | None:
+    return _request.get()
+
+
+def current_sid() -> str:
+    """The request's sid; a new one outside of any request."""
+    context = _request.get()
+    return context.sid if context else new_sid()
+
+
+def new_sid(traceparent: str = "") -> str:
+    """The trace id of a W3C `traceparent` header, or 32 random hexadecimal digits."""
+    found = _TRACEPARENT.match(traceparent)
+    if found and set(found[1]) != {"0"}:
+        return found[1]
+    return secrets.token_hex(16)
+
+
+def configure_logs(settings: Settings) -> None:
+    """Send every log line, the web server's and the libraries' too, to standard error."""
+    human = settings.log_format == "human" or (
+        settings.log_format == "auto" and sys.stderr.isatty()
+    )
+    shared: list[Any] = [
+        _add_request,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if human
+        else structlog.processors.JSONRenderer(serializer=_to_json)
+    )
+    trace = [] if human else [structlog.processors.format_exc_info]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *trace,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level.upper())
+    # Alembic tells each step at info; the service says itself what it migrated.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return bound
+
+
+def _add_request(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    context = _request.get()
+    if context is not None:
+        event.setdefault("sid", context.sid)
+        if context.uid:
+            event.setdefault("uid", context.uid)
+    return event
+
+
+def _to_json(value: Any, **_options: Any) -> str:
+    return orjson.dumps(value, default=str).decode()

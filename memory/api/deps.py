@@ -1,0 +1,51 @@
+"""What endpoints ask for, and how it is made for a request."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.errors import NotAuthenticated
+from memory import caller as callers
+from memory.api.gateway import vouched_caller
+from memory.api.mounts import is_drop_in
+from memory.databases.service import DatabaseService
+from memory.services import Services
+
+_bearer = HTTPBearer(auto_error=False, description="An API key: `pgtwind key create`")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+def transaction_session(request: Request) -> AsyncSession:
+    """The session of the request's transaction; nobody but the route commits it."""
+    session: AsyncSession = request.state.session
+    return session
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+Session = Annotated[AsyncSession, Depends(transaction_session)]
+
+
+async def authenticated(
+    request: Request, session: Session, services: ServicesDep, credentials: Credentials
+) -> callers.Caller:
+    """On `/v1` the key's caller; on the drop-in mount the one that the gateway vouches for."""
+    if is_drop_in():
+        return await vouched_caller(request, services.settings)
+    if credentials is None:
+        raise NotAuthenticated
+    return await services.api_keys(session).authenticate(credentials.credentials)
+
+
+def database_service(session: Session, services: ServicesDep) -> DatabaseService:
+    return services.databases(session)
+
+
+Caller = Annotated[callers.Caller, Depends(authenticated)]
+Databases = Annotated[DatabaseService, Depends(database_service)]

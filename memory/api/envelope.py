@@ -1,0 +1,53 @@
+"""The shape of every answer: `{code, message, data?, sid}`."""
+
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
+
+from core.telemetry import current_sid
+from memory.api.mounts import is_drop_in
+
+T = TypeVar("T")
+
+
+class Answer(BaseModel):
+    """What an endpoint answers with, inside the envelope."""
+
+    @model_serializer(mode="wrap")
+    def _for_mount(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
+        """Without a return type, for the OpenAPI document keeps the fields only so."""
+        fields: dict[str, Any] = serialize(self)
+        if not is_drop_in():
+            return fields
+        return {name: value for name, value in fields.items() if not name.endswith("_str")}
+
+
+class Done(BaseModel):
+    """An answer without data."""
+
+    code: int = Field(0, description="0, or the error's code")
+    message: str = "success"
+    sid: str = Field(default_factory=current_sid, description="The request's id")
+
+
+class Envelope(Done, Generic[T]):
+    data: T
+
+
+class ErrorInfo(BaseModel):
+    """What went wrong, for programs."""
+
+    type: str = Field(description="The error's name")
+    retryable: bool = Field(description="Whether the same request may succeed later")
+    hint: str = Field(description="What to do")
+    sqlstate: str | None = Field(None, description="PostgreSQL's code, where it gave one")
+    details: list[dict[str, Any]] | None = Field(None, description="The fields that are wrong")
+
+
+class Failure(BaseModel):
+    """The answer to a request that failed."""
+
+    code: int
+    message: str
+    sid: str
+    error: ErrorInfo

@@ -1,0 +1,132 @@
+"""Exceptions to envelopes, at one place; and their documentation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from core.errors import (
+    AppError,
+    BodyTooLarge,
+    DatabaseUnavailable,
+    InvalidRequest,
+    LockTimeout,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotAuthorized,
+    PoolExhausted,
+    ResourcesExhausted,
+    RouteNotFound,
+    TransactionConflict,
+    Unexpected,
+    Unreadable,
+    UnsupportedMediaType,
+)
+from core.ids import IdsUnavailable
+from core.telemetry import current_sid
+from memory.api.envelope import Failure
+from memory.api.mounts import is_drop_in
+
+_BY_STATUS: dict[int, type[AppError]] = {
+    400: Unreadable,
+    404: RouteNotFound,
+    405: MethodNotAllowed,
+    413: BodyTooLarge,
+}
+# What any endpoint may answer, whatever it does.
+COMMON = (
+    InvalidRequest,
+    Unreadable,
+    UnsupportedMediaType,
+    BodyTooLarge,
+    NotAuthenticated,
+    NotAuthorized,
+    DatabaseUnavailable,
+    PoolExhausted,
+    TransactionConflict,
+    LockTimeout,
+    ResourcesExhausted,
+    IdsUnavailable,
+    Unexpected,
+)
+
+
+def as_app_error(error: Exception) -> AppError:
+    """The service's error for any exception; `Unexpected` for one that nobody foresaw."""
+    if isinstance(error, RequestValidationError):
+        return _invalid(error.errors())
+    if isinstance(error, HTTPException):
+        # FastAPI hides what happens while it reads a body behind a 400.
+        if isinstance(error.__cause__, AppError):
+            return error.__cause__
+        return _BY_STATUS.get(error.status_code, Unexpected)()
+    return error if isinstance(error, AppError) else Unexpected()
+
+
+def error_response(error: AppError, *, cause: Exception | None = None) -> Response:
+    """The envelope of an error.
+
+    Args:
+        cause: the exception that was raised, for the headers that HTTP wants with it.
+    """
+    headers = dict(getattr(cause, "headers", None) or {})
+    if isinstance(error, NotAuthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retryable:
+        headers["Retry-After"] = "1"
+    body: dict[str, Any] = {"code": error.code, "message": error.message, "sid": current_sid()}
+    status = error.status
+    if is_drop_in():
+        status = status if isinstance(error, RouteNotFound | MethodNotAllowed) else 200
+    else:
+        body["error"] = _info(error)
+    return Response(orjson.dumps(body), status, headers, "application/json")
+
+
+def _info(error: AppError) -> dict[str, Any]:
+    info = {"type": error.kind(), "retryable": error.retryable, "hint": error.hint}
+    optional = {"sqlstate": error.sqlstate, "details": error.details}
+    return info | {name: value for name, value in optional.items() if value is not None}
+
+
+def _invalid(problems: Sequence[Any]) -> AppError:
+    if any(problem["type"] == "json_invalid" for problem in problems):
+        where = problems[0]["loc"][-1]
+        return Unreadable(f"The body is not JSON: {problems[0]['ctx']['error']} at {where}")
+    details = [
+        {"field": ".".join(str(part) for part in problem["loc"][1:]) or problem["loc"][0],
+         "message": problem["msg"]}
+        for problem in problems
+    ]  # fmt: skip
+    shown = "; ".join(f"{detail['field']}: {detail['message']}" for detail in details[:5])
+    return InvalidRequest(shown, details=details)
+
+
+def documented(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of an endpoint: its own errors and those that any may answer."""
+    by_status: dict[int, list[type[AppError]]] = {}
+    kinds: tuple[type[AppError], ...] = (*errors, *COMMON)
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind)
+    return {
+        status: {
+            "model": Failure,
+            "description": "; ".join(f"{kind.code} {kind.meaning()}" for kind in same),
+            "content": {"application/json": {"examples": {k.kind(): _example(k) for k in same}}},
+        }
+        for status, same in sorted(by_status.items())
+    }
+
+
+def _example(kind: type[AppError]) -> dict[str, Any]:
+    error = kind()
+    value = {
+        "code": error.code,
+        "message": error.message,
+        "sid": "0af7651916cd43dd8448eb211c80319c",
+        "error": _info(error),
+    }
+    return {"summary": kind.meaning(), "value": value}

@@ -1,0 +1,87 @@
+"""The gateway that vouches for callers of the drop-in mount."""
+
+import hashlib
+import hmac
+import time
+from ipaddress import ip_address
+
+from fastapi import Request
+
+from core.errors import NotAuthorized
+from core.settings import AuthMode, Settings, is_loopback
+from memory.caller import ANY_SPACE, Caller, Scope
+
+APP_HEADER = "X-Consumer-Username"
+SIGNATURE_HEADER = "X-Gateway-Signature"
+TOLERANCE_SECONDS = 300
+_SCOPES = frozenset({Scope.DATABASES_READ, Scope.DATABASES_WRITE})
+
+
+async def vouched_caller(request: Request, settings: Settings) -> Caller:
+    """A caller that may act for any uid, as the gateway has checked who it is.
+
+    Raises:
+        NotAuthorized: no gateway is configured, or the request did not come from it.
+    """
+    if settings.auth_mode is not AuthMode.GATEWAY:
+        raise NotAuthorized(
+            "This mount is open only with PGTWIN_AUTH_MODE=gateway; use /v1 with an API key"
+        )
+    _check_peer(request, settings)
+    await _check_signature(request, settings)
+    app_id = request.headers.get(APP_HEADER, "")
+    return Caller(uid=None, scopes=_SCOPES, app_id=app_id, spaces=frozenset({ANY_SPACE}))
+
+
+def _check_peer(request: Request, settings: Settings) -> None:
+    peer = request.client.host if request.client else ""
+    if not settings.gateway_allow:
+        if settings.gateway_secret is None and not is_loopback(peer):
+            raise NotAuthorized("The request did not come from this machine")
+        return
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        raise NotAuthorized("The request did not come from the gateway") from None
+    if not any(address in network for network in settings.gateway_allow):
+        raise NotAuthorized("The request did not come from the gateway")
+
+
+async def _check_signature(request: Request, settings: Settings) -> None:
+    """`t=<unix seconds>,v1=<hex>`: HMAC-SHA256 over what the gateway vouches for.
+
+    The scheme is that of signed webhooks: the time bounds a replay, the digest of the body
+    and the application's name bind the signature to this one request.
+    """
+    if settings.gateway_secret is None:
+        return
+    parts = dict(
+        part.split("=", 1)
+        for part in request.headers.get(SIGNATURE_HEADER, "").split(",")
+        if "=" in part
+    )
+    sent_at = parts.get("t", "")
+    if not sent_at.isdigit() or abs(time.time() - int(sent_at[:12])) > TOLERANCE_SECONDS:
+        raise NotAuthorized(f"{SIGNATURE_HEADER} is missing or too old")
+    expected = sign(
+        settings.gateway_secret.get_secret_value(),
+        sent_at,
+        request.method,
+        request.url.path,
+        request.headers.get(APP_HEADER, ""),
+        await request.body(),
+    )
+    if not hmac.compare_digest(expected.encode(), parts.get("v1", "").encode()):
+        raise NotAuthorized(f"{SIGNATURE_HEADER} does not match the request")
+
+
+def sign(secret: str, sent_at: str, method: str, path: str, app_id: str, body: bytes) -> str:
+    """The hexadecimal signature that a gateway sends as `v1`.
+
+    Args:
+        sent_at: Unix time in whole seconds, as sent in `t`.
+        app_id: the value of X-Consumer-Username, "" without one.
+    """
+    digest = hashlib.sha256(body).hexdigest()
+    message = "\n".join((sent_at, method, path, app_id, digest))
+    return hmac.new(secret.encode(), message.encode(), hashlib.sha256).hexdigest()

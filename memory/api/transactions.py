@@ -1,0 +1,51 @@
+"""One transaction a request, committed before its answer leaves, run again on a conflict."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.responses import Response
+
+from core.errors import UnsupportedMediaType
+from core.postgres.engine import Database
+from core.telemetry import current_request
+from memory.api.mounts import current
+
+
+class TransactionalRoute(APIRoute):
+    """Runs the endpoint, its dependencies included, inside `Database.transaction`.
+
+    A dependency with `yield` can't do this: the endpoint can't be run again from within it.
+    The session is the request's `state.session`.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        path = self.path
+
+        async def handle_in_transaction(request: Request) -> Response:
+            context = current_request()
+            if context is not None:
+                context.route = f"{current()}{path}"
+            _require_json(request)
+            database: Database = request.app.state.services.database
+
+            async def work(session: AsyncSession) -> Response:
+                request.state.session = session
+                return await handle(request)
+
+            return await database.transaction(work)
+
+        return handle_in_transaction
+
+
+def _require_json(request: Request) -> None:
+    if request.method not in ("POST", "PUT", "PATCH"):
+        return
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (
+        kind.startswith("application/") and kind.endswith("+json")
+    ):
+        raise UnsupportedMediaType

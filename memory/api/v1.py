@@ -1,0 +1,15 @@
+"""Which routers are on which mount."""
+
+from fastapi import APIRouter
+
+from memory.api.mounts import Mount
+from memory.databases import endpoints as databases
+
+
+def routers() -> list[APIRouter]:
+    v1 = APIRouter(prefix=Mount.V1, tags=["v1"])
+    v1.include_router(databases.actions)
+    v1.include_router(databases.reads)
+    drop_in = APIRouter(prefix=Mount.DROP_IN, tags=["drop-in"])
+    drop_in.include_router(databases.actions)
+    return [v1, drop_in]

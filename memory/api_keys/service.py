@@ -1,0 +1,165 @@
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from core.errors import NotAuthenticated
+from core.ids import IdGenerator
+from memory.api_keys.errors import KeyCommandError
+from memory.api_keys.models import ApiKey
+from memory.api_keys.repository import ApiKeyRepository
+from memory.api_keys.usage import KeyUsage
+from memory.audit.service import AuditTrail
+from memory.caller import Caller, Scope
+
+# pgt_<12 hexadecimal digits to look the key up by>_<64 of the secret, 256 bits>
+_FORM = re.compile(r"^pgt_([0-9a-f]{12})_([0-9a-f]{64})$")
+OPERATOR = "pgtwind"
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What a key is to allow.
+
+    Attributes:
+        uid: the only uid it acts for; None with the scope `admin`: any.
+        spaces: the spaces it is a member of; `*` stands for all.
+        expires_in: how long it works; None: until it is revoked.
+    """
+
+    uid: str | None
+    scopes: frozenset[Scope]
+    spaces: frozenset[str] = frozenset()
+    app_id: str | None = None
+    name: str = ""
+    expires_in: timedelta | None = None
+
+
+class ApiKeyService:
+    """API keys: shown once, kept as a hash, found by their prefix."""
+
+    def __init__(
+        self,
+        keys: ApiKeyRepository,
+        audit: AuditTrail,
+        ids: IdGenerator,
+        usage: KeyUsage,
+    ) -> None:
+        self._keys = keys
+        self._audit = audit
+        self._ids = ids
+        self._usage = usage
+
+    async def authenticate(self, token: str) -> Caller:
+        """The caller that a key stands for.
+
+        Raises:
+            NotAuthenticated: no such key, or it is revoked or expired; which, is not said.
+        """
+        found = _FORM.match(token)
+        key = await self._keys.usable_at(found[1]) if found else None
+        if found is None or key is None:
+            raise NotAuthenticated
+        if not hmac.compare_digest(_hash(found[2]), key.secret_hash):
+            raise NotAuthenticated
+        self._usage.note(key.id)
+        return Caller(
+            uid=key.uid,
+            scopes=frozenset(Scope(scope) for scope in key.scopes),
+            app_id=key.app_id or "",
+            key_id=key.id,
+            spaces=frozenset(key.spaces),
+        )
+
+    async def create(self, wanted: NewKey) -> tuple[ApiKey, str]:
+        """Make a key.
+
+        Returns:
+            The key's row and the token, which can't be shown again.
+
+        Raises:
+            KeyCommandError: neither a uid nor the scope `admin`, or no scope.
+        """
+        if not wanted.scopes:
+            raise KeyCommandError("a key needs a scope: " + ", ".join(Scope))
+        if wanted.uid is None and Scope.ADMIN not in wanted.scopes:
+            raise KeyCommandError("a key needs a uid, or the scope admin")
+        prefix, secret = secrets.token_hex(6), secrets.token_hex(32)
+        expires_at = datetime.now(UTC) + wanted.expires_in if wanted.expires_in else None
+        key = ApiKey(
+            id=self._ids.next(),
+            prefix=prefix,
+            secret_hash=_hash(secret),
+            name=wanted.name,
+            uid=wanted.uid,
+            app_id=wanted.app_id,
+            spaces=sorted(wanted.spaces),
+            scopes=sorted(wanted.scopes),
+            expires_at=expires_at,
+            create_by=OPERATOR,
+        )
+        await self._keys.add(key)
+        await self._record("create_key", key)
+        return key, f"pgt_{prefix}_{secret}"
+
+    async def bootstrap(self) -> str | None:
+        """The first key, for an administrator; None when there has been one already."""
+        if not await self._keys.none_yet():
+            return None
+        wanted = NewKey(uid=None, scopes=frozenset({Scope.ADMIN}), name="bootstrap")
+        return (await self.create(wanted))[1]
+
+    async def all(self) -> Sequence[ApiKey]:
+        return await self._keys.all()
+
+    async def revoke(self, prefix: str) -> ApiKey:
+        """End a key at once.
+
+        Raises:
+            KeyCommandError: there is no such key.
+        """
+        key = await self._find(prefix)
+        await self._keys.revoke(key)
+        await self._record("revoke_key", key)
+        return key
+
+    async def rotate(self, prefix: str, overlap: timedelta) -> tuple[ApiKey, str]:
+        """A new key with the rights of an old one, which works on for a while.
+
+        Args:
+            overlap: how long the old key still works.
+
+        Raises:
+            KeyCommandError: there is no such key, or it was revoked.
+        """
+        old = await self._find(prefix)
+        if old.revoked_at is not None:
+            raise KeyCommandError(f"the key {prefix} is revoked; make a new one")
+        wanted = NewKey(
+            uid=old.uid,
+            scopes=frozenset(Scope(scope) for scope in old.scopes),
+            spaces=frozenset(old.spaces),
+            app_id=old.app_id,
+            name=old.name,
+        )
+        await self._keys.expire_within(old, overlap.total_seconds())
+        return await self.create(wanted)
+
+    async def _find(self, prefix: str) -> ApiKey:
+        found = re.match(r"^(?:pgt_)?([0-9a-f]{12})", prefix)
+        key = await self._keys.by_prefix(found[1]) if found else None
+        if key is None:
+            raise KeyCommandError(f"there is no key {prefix[:16]}")
+        return key
+
+    async def _record(self, action: str, key: ApiKey) -> None:
+        details = {"prefix": key.prefix, "uid": key.uid, "scopes": key.scopes}
+        await self._audit.record(action, OPERATOR, key_id=key.id, details=details)
+
+
+def _hash(secret: str) -> bytes:
+    """256 random bits need no slow hash."""
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,89 @@
+"""The application: wiring only."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.postgres.engine import Database, create_engine
+from core.settings import Settings
+from core.telemetry import configure_logs
+from memory.api.middleware import RequestMiddleware
+from memory.api.v1 import routers
+from memory.api_keys.tasks import keep_last_used
+from memory.instances.service import InstanceLeases
+from memory.services import Services
+
+DESCRIPTION = (
+    "Database-as-a-service in one PostgreSQL. Every database is a twin: a `prod` and a `test` "
+    "schema with roles of their own. Every answer is an envelope `{code, message, data?, sid}`; "
+    "code 0 is success."
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service over a prepared and migrated server.
+
+    Args:
+        settings: with `dsn` and `master_secret`; `memory.runtime` resolves them for the
+            embedded server.
+    """
+    if settings.dsn is None or settings.master_secret is None:
+        raise RuntimeError("the settings name no server; see memory.runtime")
+    services = Services(
+        settings=settings,
+        database=Database(create_engine(settings.dsn, settings)),
+        master_secret=settings.master_secret.get_secret_value(),
+    )
+    app = FastAPI(
+        title="pgtwin",
+        version=version("pgtwin-server"),
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        redoc_url=None,
+    )
+    app.state.services = services
+    app.add_middleware(RequestMiddleware, body_limit=settings.body_limit)
+    # All errors become envelopes at one place, the middleware.
+    app.add_exception_handler(RequestValidationError, _pass_on)
+    app.add_exception_handler(HTTPException, _pass_on)
+    for router in routers():
+        app.include_router(router)
+    return app
+
+
+def from_environment() -> FastAPI:
+    """The application of a worker process, whose environment names a prepared server."""
+    settings = Settings.load()
+    configure_logs(settings)
+    return create_app(settings)
+
+
+async def _pass_on(_request: Request, error: Exception) -> Response:
+    raise error
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    leases = InstanceLeases(services.database, services.ids)
+    await leases.acquire()
+    tasks = [
+        asyncio.create_task(leases.keep()),
+        asyncio.create_task(keep_last_used(services.database, services.key_usage)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(Exception):
+            await leases.release()
+        await services.database.close()

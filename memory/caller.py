@@ -1,0 +1,77 @@
+"""Who calls, and what that allows: decided here and nowhere else."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.errors import InvalidRequest, NotAuthorized
+from core.telemetry import current_request
+
+ANY_SPACE = "*"
+
+
+class Scope(StrEnum):
+    """What a key may do; `admin` includes all, for any uid."""
+
+    ADMIN = "admin"
+    DATABASES_READ = "databases:read"
+    DATABASES_WRITE = "databases:write"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller.
+
+    Attributes:
+        uid: the only uid it may act for; None: any that it names.
+        app_id: the application it belongs to, "" for none.
+        spaces: the spaces it may act in; `*` stands for all.
+    """
+
+    uid: str | None
+    scopes: frozenset[Scope]
+    app_id: str = ""
+    key_id: int | None = None
+    spaces: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def any_uid(self) -> bool:
+        return self.uid is None
+
+    @property
+    def any_space(self) -> bool:
+        return ANY_SPACE in self.spaces
+
+    def acting_uid(self, uid: str | None, space_id: str = "") -> str:
+        """The uid that a call is made for.
+
+        Args:
+            uid: as the call gives it; None: the caller's own.
+            space_id: the space the call is about, "" for none.
+
+        Raises:
+            NotAuthorized: the uid is not the caller's, or the space is none of its spaces.
+            InvalidRequest: the caller has no uid of its own and the call names none.
+        """
+        if self.uid is not None and uid is not None and uid != self.uid:
+            raise NotAuthorized("The key is bound to another uid")
+        acting = self.uid if uid is None else uid
+        if acting is None:
+            raise InvalidRequest(
+                "uid: required, for the key is not bound to one",
+                details=[{"field": "uid", "message": "required"}],
+            )
+        if space_id and not self.any_space and space_id not in self.spaces:
+            raise NotAuthorized(f"The key is not a member of the space {space_id}")
+        context = current_request()
+        if context is not None:
+            context.uid = acting
+        return acting
+
+    def require(self, scope: Scope) -> None:
+        """Refuse a caller without the scope.
+
+        Raises:
+            NotAuthorized: it has neither the scope nor `admin`.
+        """
+        if scope not in self.scopes and Scope.ADMIN not in self.scopes:
+            raise NotAuthorized(f"The key lacks the scope {scope}")

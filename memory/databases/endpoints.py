@@ -1,0 +1,73 @@
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from memory.api.deps import Caller, Databases
+from memory.api.envelope import Done, Envelope
+from memory.api.errors import documented
+from memory.api.transactions import TransactionalRoute
+from memory.databases.errors import (
+    CreateFailed,
+    DatabaseNotFound,
+    DropFailed,
+    ModifyFailed,
+    NameTaken,
+    SpaceNotFound,
+)
+from memory.databases.schemas import (
+    CreateDatabase,
+    DatabaseDetail,
+    DatabasePage,
+    DatabaseRef,
+    DropDatabase,
+    ListDatabases,
+    ModifyDescription,
+)
+from memory.inputs import DatabaseId
+
+# On both mounts; the reads below are on /v1 alone.
+actions = APIRouter(route_class=TransactionalRoute)
+reads = APIRouter(route_class=TransactionalRoute)
+
+
+@actions.post("/create_database", responses=documented(NameTaken, CreateFailed))
+async def create_database(
+    body: CreateDatabase, caller: Caller, databases: Databases
+) -> Envelope[DatabaseRef]:
+    """Create a database: a prod and a test schema with roles of their own."""
+    database = await databases.create(caller, body)
+    return Envelope(data=DatabaseRef.of(database))
+
+
+@actions.post("/drop_database", responses=documented(SpaceNotFound, DatabaseNotFound, DropFailed))
+async def drop_database(body: DropDatabase, caller: Caller, databases: Databases) -> Done:
+    """Drop a database with all that is in it; its name is free at once."""
+    await databases.drop(caller, body)
+    return Done()
+
+
+@actions.post(
+    "/modify_db_description", responses=documented(SpaceNotFound, DatabaseNotFound, ModifyFailed)
+)
+async def modify_db_description(
+    body: ModifyDescription, caller: Caller, databases: Databases
+) -> Done:
+    """Set a database's description; null or none clears it."""
+    await databases.modify_description(caller, body)
+    return Done()
+
+
+@reads.get("/databases", responses=documented())
+async def list_databases(
+    query: Annotated[ListDatabases, Query()], caller: Caller, databases: Databases
+) -> Envelope[DatabasePage]:
+    """The databases that the key may see, the newest first."""
+    return Envelope(data=await databases.page(caller, query))
+
+
+@reads.get("/databases/{database_id}", responses=documented(DatabaseNotFound))
+async def describe_database(
+    database_id: DatabaseId, caller: Caller, databases: Databases
+) -> Envelope[DatabaseDetail]:
+    """One database with both its schemas, their sizes and stamps."""
+    return Envelope(data=await databases.describe(caller, database_id))

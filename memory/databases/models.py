@@ -1,0 +1,81 @@
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, String, text
+from sqlmodel import Field
+
+from core.postgres.identifiers import Environment
+from memory.records import ControlRow, created_at, moment, updated_at
+
+
+class DatabaseStatus(StrEnum):
+    """Only a ready database is visible to its users."""
+
+    READY = "ready"
+
+
+class DatabaseMeta(ControlRow, table=True):
+    """A database that was handed out; with `deleted_at`, the tombstone of one."""
+
+    __tablename__ = "database_meta"
+    __table_args__ = (
+        Index(
+            "uq_database_meta_live_name",
+            "uid",
+            "space_id",
+            "name",
+            unique=True,
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index("ix_database_meta_uid", "uid", "id"),
+        Index("ix_database_meta_space_id", "space_id", "id"),
+        Index("ix_database_meta_name", "name"),
+        CheckConstraint("id >= 2147483648", name="id_is_wide"),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    uid: str = Field(sa_column=Column(String(64, collation="C"), nullable=False))
+    name: str = Field(sa_column=Column(String(20, collation="C"), nullable=False))
+    description: str | None = Field(default=None, sa_column=Column(String(200)))
+    space_id: str = Field(
+        default="", sa_column=Column(String(64, collation="C"), nullable=False, server_default="")
+    )
+    status: str = Field(
+        default=DatabaseStatus.READY,
+        sa_column=Column(String(20), nullable=False, server_default=DatabaseStatus.READY.value),
+    )
+    cluster_id: str = Field(
+        default="", sa_column=Column(String(64), nullable=False, server_default="")
+    )
+    template: str | None = Field(default=None, sa_column=Column(String(64)))
+    template_version: str | None = Field(default=None, sa_column=Column(String(64)))
+    create_at: datetime = Field(default=None, sa_column=created_at())
+    update_at: datetime = Field(default=None, sa_column=updated_at())
+    create_by: str = Field(sa_column=Column(String(64), nullable=False))
+    update_by: str = Field(sa_column=Column(String(64), nullable=False))
+    deleted_at: datetime | None = Field(default=None, sa_column=moment())
+    expires_at: datetime | None = Field(default=None, sa_column=moment())
+
+
+class SchemaMeta(ControlRow, table=True):
+    """One environment of a database; `schema_name` is the truth about its schema."""
+
+    __tablename__ = "schema_meta"
+    __table_args__ = (
+        Index("uq_schema_meta_database_id_env", "database_id", "env", unique=True),
+        Index("uq_schema_meta_schema_name", "schema_name", unique=True),
+        CheckConstraint("env IN ('prod', 'test')", name="env_is_known"),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    database_id: int = Field(
+        sa_column=Column(
+            BigInteger, ForeignKey("pgtwin.database_meta.id", ondelete="CASCADE"), nullable=False
+        )
+    )
+    env: Environment = Field(sa_column=Column(String(4), nullable=False))
+    schema_name: str = Field(sa_column=Column(String(63, collation="C"), nullable=False))
+    create_at: datetime = Field(default=None, sa_column=created_at())
+    update_at: datetime = Field(default=None, sa_column=updated_at())
+    create_by: str = Field(sa_column=Column(String(64), nullable=False))
+    update_by: str = Field(sa_column=Column(String(64), nullable=False))

@@ -1,0 +1,111 @@
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from core.catalog.reader import SchemaSize
+from core.postgres.identifiers import Environment
+from memory.api.envelope import Answer
+from memory.databases.models import DatabaseMeta, SchemaMeta
+from memory.inputs import DatabaseId, DatabaseName, Description, Input, SpaceId, Uid
+
+
+class CreateDatabase(Input):
+    database_name: DatabaseName
+    uid: Uid | None = None
+    description: Description | None = None
+    space_id: SpaceId = ""
+
+
+class DatabaseAddress(Input):
+    """Which database, and for whom."""
+
+    database_id: DatabaseId
+    uid: Uid | None = None
+    space_id: SpaceId = ""
+
+
+class DropDatabase(DatabaseAddress):
+    pass
+
+
+class ModifyDescription(DatabaseAddress):
+    description: Description | None = None
+
+
+class ListDatabases(Input):
+    """Filters and page of a listing, as query parameters."""
+
+    uid: Uid | None = None
+    space_id: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] | None = None
+    name_prefix: Annotated[str, Field(max_length=20, pattern=r"^[^\x00]*$")] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str, Field(max_length=100)] | None = None
+
+
+class DatabaseRef(Answer):
+    database_id: int
+    database_id_str: str
+
+    @classmethod
+    def of(cls, database: DatabaseMeta) -> Self:
+        return cls(database_id=database.id, database_id_str=str(database.id))
+
+
+class DatabaseSummary(DatabaseRef):
+    uid: str
+    name: str
+    description: str | None
+    space_id: str
+    status: str
+    create_at: datetime
+    update_at: datetime
+    create_by: str
+    update_by: str
+    expires_at: datetime | None
+
+    @classmethod
+    def of(cls, database: DatabaseMeta) -> Self:
+        return cls(**_summary(database))
+
+
+class SchemaDetail(Answer):
+    env: Environment
+    schema_name: str
+    size_bytes: int
+    tables: int
+    create_at: datetime
+    update_at: datetime
+    create_by: str
+    update_by: str
+
+    @classmethod
+    def of(cls, schema: SchemaMeta, size: SchemaSize) -> Self:
+        return cls(
+            **schema.model_dump(exclude={"id", "database_id"}),
+            size_bytes=size.size_bytes,
+            tables=size.tables,
+        )
+
+
+class DatabaseDetail(DatabaseSummary):
+    schemas: list[SchemaDetail]
+
+
+class DatabasePage(Answer):
+    databases: list[DatabaseSummary]
+    next_cursor: str | None
+
+
+def detail(
+    database: DatabaseMeta, schemas: list[SchemaMeta], sizes: dict[str, SchemaSize]
+) -> DatabaseDetail:
+    return DatabaseDetail(
+        **_summary(database),
+        schemas=[SchemaDetail.of(schema, sizes[schema.schema_name]) for schema in schemas],
+    )
+
+
+def _summary(database: DatabaseMeta) -> dict[str, object]:
+    fields = database.model_dump(include=set(DatabaseSummary.model_fields))
+    return fields | {"database_id": database.id, "database_id_str": str(database.id)}

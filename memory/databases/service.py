@@ -1,0 +1,218 @@
+from collections.abc import Mapping
+
+from core.errors import InvalidRequest
+from core.ids import LARGEST, IdGenerator
+from core.postgres.errors import failing_as
+from core.postgres.identifiers import Environment, RoleName, SchemaName
+from core.postgres.passwords import derive, scram_verifier
+from memory.audit.service import AuditTrail
+from memory.caller import Caller, Scope
+from memory.databases.errors import (
+    CreateFailed,
+    DatabaseNotFound,
+    DropFailed,
+    ModifyFailed,
+    NameTaken,
+    SpaceNotFound,
+)
+from memory.databases.models import DatabaseMeta, DatabaseStatus, SchemaMeta
+from memory.databases.repository import DatabaseRepository
+from memory.databases.schemas import (
+    CreateDatabase,
+    DatabaseAddress,
+    DatabaseDetail,
+    DatabasePage,
+    DatabaseSummary,
+    DropDatabase,
+    ListDatabases,
+    ModifyDescription,
+    detail,
+)
+
+
+class DatabaseService:
+    """Create, describe, list and drop databases.
+
+    Each call checks, in this order: the caller, the space, the database, the operation.
+    """
+
+    def __init__(
+        self,
+        databases: DatabaseRepository,
+        audit: AuditTrail,
+        ids: IdGenerator,
+        master_secret: str,
+    ) -> None:
+        self._databases = databases
+        self._audit = audit
+        self._ids = ids
+        self._master_secret = master_secret
+
+    async def create(self, caller: Caller, body: CreateDatabase) -> DatabaseMeta:
+        """Create a database with its roles and both schemas.
+
+        In a space that has databases, the new one belongs to their owner.
+
+        Raises:
+            NotAuthorized, NameTaken, CreateFailed
+        """
+        acting = caller.acting_uid(body.uid, body.space_id)
+        caller.require(Scope.DATABASES_WRITE)
+        owner = acting
+        if body.space_id:
+            owner = await self._databases.space_owner(body.space_id, lock=True) or acting
+        with failing_as(CreateFailed):
+            database = await self._databases.insert(
+                DatabaseMeta(
+                    id=self._ids.next(),
+                    uid=owner,
+                    name=body.database_name,
+                    description=body.description,
+                    space_id=body.space_id,
+                    status=DatabaseStatus.READY,
+                    create_by=acting,
+                    update_by=acting,
+                )
+            )
+            if database is None:
+                raise NameTaken
+            await self._make_schemas(database, acting)
+        await self._record(caller, acting, "create_database", database)
+        return database
+
+    async def drop(self, caller: Caller, body: DropDatabase) -> None:
+        """Drop a database whole; its tombstone stays and its name is free.
+
+        Raises:
+            NotAuthorized, SpaceNotFound, DatabaseNotFound, DropFailed
+        """
+        acting, database = await self._admit(caller, body)
+        with failing_as(DropFailed):
+            schemas = await self._databases.schemas(database.id)
+            names = [SchemaName(schema.schema_name) for schema in schemas]
+            await self._databases.drop_schemas(database.id, names)
+            await self._databases.bury(database, acting)
+        await self._record(caller, acting, "drop_database", database)
+
+    async def modify_description(self, caller: Caller, body: ModifyDescription) -> None:
+        """Set the description; without one it is cleared.
+
+        Raises:
+            NotAuthorized, SpaceNotFound, DatabaseNotFound, ModifyFailed
+        """
+        acting, database = await self._admit(caller, body)
+        with failing_as(ModifyFailed):
+            await self._databases.set_description(database, body.description, acting)
+        await self._record(caller, acting, "modify_db_description", database)
+
+    async def describe(self, caller: Caller, database_id: int) -> DatabaseDetail:
+        """A database with both its schemas and their sizes.
+
+        Raises:
+            DatabaseNotFound, NotAuthorized
+        """
+        database = await self._databases.find_visible(
+            database_id, uid=caller.uid, spaces=caller.spaces
+        )
+        if database is None:
+            raise DatabaseNotFound
+        caller.require(Scope.DATABASES_READ)
+        schemas = await self._databases.schemas(database.id)
+        return detail(database, list(schemas), await self._databases.sizes(schemas))
+
+    async def page(self, caller: Caller, query: ListDatabases) -> DatabasePage:
+        """The caller's databases, the newest first.
+
+        Raises:
+            NotAuthorized, InvalidRequest
+        """
+        if not caller.any_uid:
+            caller.acting_uid(query.uid, query.space_id or "")
+        caller.require(Scope.DATABASES_READ)
+        found = await self._databases.page(
+            visible_to=caller.uid,
+            spaces=caller.spaces,
+            uid=query.uid,
+            space_id=query.space_id,
+            name_prefix=query.name_prefix,
+            before=_position(query.cursor),
+            limit=query.limit + 1,
+        )
+        shown = found[: query.limit]
+        more = len(found) > query.limit
+        return DatabasePage(
+            databases=[DatabaseSummary.of(database) for database in shown],
+            next_cursor=f"{shown[-1].id:x}" if more else None,
+        )
+
+    async def _admit(self, caller: Caller, body: DatabaseAddress) -> tuple[str, DatabaseMeta]:
+        """The acting uid and the database, locked, for a caller that may change it."""
+        acting = caller.acting_uid(body.uid, body.space_id)
+        if body.space_id and await self._databases.space_owner(body.space_id) is None:
+            raise SpaceNotFound(f"The space {body.space_id} does not exist")
+        database = await self._databases.find(
+            body.database_id, uid=acting, space_id=body.space_id, lock=True
+        )
+        if database is None and body.space_id:
+            raise SpaceNotFound(
+                f"The space {body.space_id} does not contain the database {body.database_id}"
+            )
+        if database is None:
+            raise DatabaseNotFound
+        caller.require(Scope.DATABASES_WRITE)
+        return acting, database
+
+    async def _make_schemas(self, database: DatabaseMeta, acting: str) -> None:
+        names = {
+            environment: SchemaName.of(environment, database.uid, database.id)
+            for environment in Environment
+        }
+        await self._databases.make_schemas(database.id, names, self._verifiers(database.id))
+        await self._databases.insert_schemas(
+            [
+                SchemaMeta(
+                    id=self._ids.next(),
+                    database_id=database.id,
+                    env=environment,
+                    schema_name=name.name,
+                    create_by=acting,
+                    update_by=acting,
+                )
+                for environment, name in names.items()
+            ]
+        )
+
+    def _verifiers(self, database_id: int) -> Mapping[RoleName, str]:
+        logins = [RoleName.app(environment, database_id) for environment in Environment]
+        return {
+            login: scram_verifier(derive(self._master_secret, login.name))
+            for login in (*logins, RoleName.ddl(database_id))
+        }
+
+    async def _record(
+        self, caller: Caller, acting: str, action: str, database: DatabaseMeta
+    ) -> None:
+        await self._audit.record(
+            action,
+            acting,
+            database_id=database.id,
+            app_id=caller.app_id,
+            key_id=caller.key_id,
+            details={"name": database.name, "owner": database.uid, "space_id": database.space_id},
+        )
+
+
+def _position(cursor: str | None) -> int | None:
+    """The id that a page ends at, from its cursor."""
+    if cursor is None:
+        return None
+    try:
+        position = int(cursor, 16)
+    except ValueError:
+        position = 0
+    if not 0 < position <= LARGEST:
+        raise InvalidRequest(
+            "cursor: not a cursor of this listing",
+            details=[{"field": "cursor", "message": "not a cursor of this listing"}],
+        )
+    return position

@@ -1,0 +1,82 @@
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+# Each row is one difference between the catalog and the control schema.
+_DRIFT = text(
+    r"""
+    WITH live AS (
+        SELECT id FROM pgtwin.database_meta WHERE deleted_at IS NULL
+    ), expected_role AS (
+        SELECT live.id, 'd' || live.id || suffix AS name
+        FROM live, unnest(ARRAY['_prod', '_test', '_prod_app', '_test_app', '_ddl']) AS suffix
+    ), found_role AS (
+        SELECT oid, rolname, substring(rolname FROM '^d(\d{10,19})_')::numeric AS id
+        FROM pg_roles WHERE rolname ~ '^d\d{10,19}_(prod|test|prod_app|test_app|ddl)$'
+    ), elsewhere AS (
+        -- Roles are shared by all databases of the server; these belong to another pgtwin.
+        SELECT DISTINCT found_role.id FROM found_role
+        JOIN pg_shdepend ON refclassid = 'pg_authid'::regclass AND refobjid = found_role.oid
+        WHERE dbid NOT IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+    )
+    SELECT 'schema without rows' AS kind, nspname::text AS name, NULL::bigint AS database_id
+    FROM pg_namespace
+    WHERE nspname ~ '^(prod|test)_.*_\d{10,19}$'
+      AND NOT EXISTS (SELECT FROM pgtwin.schema_meta WHERE schema_name = nspname)
+    UNION ALL
+    SELECT 'rows without schema', schema_name, database_id
+    FROM pgtwin.schema_meta
+    WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = schema_name)
+    UNION ALL
+    SELECT 'database without both schemas'' rows', live.id::text, live.id
+    FROM live LEFT JOIN pgtwin.schema_meta s ON s.database_id = live.id
+    GROUP BY live.id HAVING count(s.id) <> 2
+    UNION ALL
+    SELECT 'role without database', rolname::text, NULL
+    FROM found_role
+    WHERE NOT EXISTS (SELECT FROM live WHERE live.id = found_role.id)
+      AND NOT EXISTS (SELECT FROM elsewhere WHERE elsewhere.id = found_role.id)
+    UNION ALL
+    SELECT 'database without role', expected_role.name, expected_role.id
+    FROM expected_role
+    WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = expected_role.name)
+    ORDER BY 1, 2
+    """
+)
+_SERVER = text(
+    """
+    SELECT current_setting('server_version') AS version,
+           current_setting('max_connections')::int AS max_connections,
+           current_setting('superuser_reserved_connections')::int AS reserved,
+           current_setting('max_locks_per_transaction')::int AS max_locks,
+           quote_ident(current_database()) AS database,
+           has_database_privilege('public', current_database(), 'TEMP') AS temp_open,
+           has_schema_privilege('public', 'public', 'USAGE') AS public_open,
+           (SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+            WHERE e.extname = 'vector') AS vector_schema,
+           (SELECT o.rolsuper FROM pg_proc p JOIN pg_roles o ON o.oid = p.proowner
+            WHERE p.oid = to_regprocedure('pgtwin_admin.drop_roles(bigint)')) AS functions_super,
+           pgtwin_admin.version() AS preparation,
+           ARRAY(SELECT quote_ident(datname) FROM pg_database
+                 WHERE datname <> current_database() AND datallowconn
+                   AND has_database_privilege('public', datname, 'CONNECT')
+                 ORDER BY datname) AS open_databases
+    """
+)
+
+
+class DoctorRepository:
+    """Reads the catalog beside the control schema; changes nothing."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def server(self) -> dict[str, Any]:
+        connection = await self._session.connection()
+        return dict((await connection.execute(_SERVER)).mappings().one())
+
+    async def drift(self) -> Sequence[Any]:
+        connection = await self._session.connection()
+        return (await connection.execute(_DRIFT)).all()

@@ -1,0 +1,8 @@
+"""Every table of the control schema, for whoever needs the metadata whole."""
+
+from memory.api_keys.models import ApiKey
+from memory.audit.models import AuditEntry
+from memory.databases.models import DatabaseMeta, SchemaMeta
+from memory.instances.models import InstanceLease
+
+TABLES = (DatabaseMeta, SchemaMeta, ApiKey, AuditEntry, InstanceLease)
