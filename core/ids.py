@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from snowflake import SnowflakeGenerator  # type: ignore[import-untyped]
+from snowflake import SnowflakeGenerator
 
 from core.errors import AppError
 

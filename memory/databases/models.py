@@ -1,11 +1,16 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, String, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Enum, ForeignKey, Index, String, text
 from sqlmodel import Field
 
 from core.postgres.identifiers import Environment
 from memory.records import ControlRow, created_at, moment, updated_at
+
+
+_ENVIRONMENT = Enum(
+    Environment, native_enum=False, length=4, values_callable=lambda kind: list(kind)
+)
 
 
 class DatabaseStatus(StrEnum):
@@ -73,7 +78,7 @@ class SchemaMeta(ControlRow, table=True):
             BigInteger, ForeignKey("pgtwin.database_meta.id", ondelete="CASCADE"), nullable=False
         )
     )
-    env: Environment = Field(sa_column=Column(String(4), nullable=False))
+    env: Environment = Field(sa_column=Column(_ENVIRONMENT, nullable=False))
     schema_name: str = Field(sa_column=Column(String(63, collation="C"), nullable=False))
     create_at: datetime = Field(default=None, sa_column=created_at())
     update_at: datetime = Field(default=None, sa_column=updated_at())

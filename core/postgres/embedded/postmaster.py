@@ -6,9 +6,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,12 +110,32 @@ class Postmaster:
         return True
 
 
+@contextmanager
+def sole_use(folder: DataFolder, deadline: float, pause: Pause) -> Iterator[FileLock]:
+    """Wait until no process of a server is left on the folder; a server inherits the lock.
+
+    After a kill of the postmaster alone its children live on for a moment, and may even hold its
+    port; and a server in another container shows neither its process nor its port.
+
+    Raises:
+        EmbeddedServerError: some are still there after a while.
+    """
+    with closing(FileLock(folder.server_lock)) as lock:
+        if not lock.acquire(min(deadline, time.monotonic() + PATIENCE_SECONDS), pause):
+            raise EmbeddedServerError(
+                f"Processes of another server are at work on {folder.cluster}, in another "
+                "container or left over from a crash. Try again when they have ended."
+            )
+        yield lock
+
+
 def launch(
     command: list[str | Path],
     port: int,
     *,
     account: Account,
     folder: DataFolder,
+    lock: FileLock,
     deadline: float,
     pause: Pause,
 ) -> Postmaster:
@@ -123,28 +143,20 @@ def launch(
 
     Args:
         command: must listen on `port`.
+        lock: what `sole_use` gave.
         deadline: monotonic seconds.
         pause: called to wait; an exception from it gives the start up.
 
     Raises:
-        EmbeddedServerError: it ended early or was not ready in time, or processes of an earlier
-            server are still at work.
+        EmbeddedServerError: it ended early or was not ready in time.
     """
-    with closing(FileLock(folder.server_lock)) as lock:
-        # The server inherits this lock: after a kill of the postmaster alone its children live on
-        # for a moment, and a server in another container shows neither its process nor its port.
-        if not lock.acquire(min(deadline, time.monotonic() + PATIENCE_SECONDS), pause):
-            raise EmbeddedServerError(
-                f"Processes of another server are at work on {folder.cluster}, in another "
-                "container or left over from a crash. Try again when they have ended."
-            )
-        output = os.open(
-            folder.server_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600
-        )
-        try:
-            child = account.launch(command, output=output, keep=lock.fileno())
-        finally:
-            os.close(output)
+    output = os.open(
+        folder.server_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600
+    )
+    try:
+        child = account.launch(command, output=output, keep=lock.fileno())
+    finally:
+        os.close(output)
     # Whoever stops the server, and whenever: its parent must not keep a zombie of it.
     threading.Thread(target=child.wait, name="postgres-reaper", daemon=True).start()
     server = Postmaster(child.pid, port, child)

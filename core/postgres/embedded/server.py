@@ -17,7 +17,14 @@ from core.postgres.embedded.cluster import create_cluster, require_version, serv
 from core.postgres.embedded.errors import EmbeddedServerError
 from core.postgres.embedded.filelock import FileLock
 from core.postgres.embedded.folder import DataFolder, port_is_free
-from core.postgres.embedded.postmaster import Pause, PidFile, Postmaster, find_running, launch
+from core.postgres.embedded.postmaster import (
+    Pause,
+    PidFile,
+    Postmaster,
+    find_running,
+    launch,
+    sole_use,
+)
 from core.postgres.embedded.processes import may_serve
 
 WATCH_SECONDS = 0.2
@@ -213,18 +220,19 @@ class EmbeddedServer:
         if server is not None:
             self._say(f"PostgreSQL already runs on port {server.port} (process {server.pid}).")
             return server
-        for _ in range(PORT_ATTEMPTS):
-            chosen = port or folder.choose_port()
-            try:
-                server = self._launch(chosen, deadline, pause)
-            except EmbeddedServerError:
-                # Somebody may have taken the port between the look and the start.
-                if port is not None or port_is_free(chosen):
-                    raise
-            else:
-                folder.remember_port(chosen)
-                self._say(f"PostgreSQL runs on port {chosen} (process {server.pid}).")
-                return server
+        with sole_use(folder, deadline, pause) as lock:
+            for _ in range(PORT_ATTEMPTS):
+                chosen = port or folder.choose_port()
+                try:
+                    server = self._launch(chosen, lock, deadline, pause)
+                except EmbeddedServerError:
+                    # Somebody may have taken the port between the look and the start.
+                    if port is not None or port_is_free(chosen):
+                        raise
+                else:
+                    folder.remember_port(chosen)
+                    self._say(f"PostgreSQL runs on port {chosen} (process {server.pid}).")
+                    return server
         raise EmbeddedServerError("Every port that was tried was taken by another program.")
 
     def _require_one_major(self) -> None:
@@ -237,14 +245,21 @@ class EmbeddedServer:
                     "version at a time. Stop it, or use another data folder."
                 )
 
-    def _launch(self, port: int, deadline: float, pause: Pause) -> Postmaster:
+    def _launch(self, port: int, lock: FileLock, deadline: float, pause: Pause) -> Postmaster:
         folder = self._folder
         command: list[str | Path] = [self._runnable().postgres, "-D", folder.cluster]
         command += ["-p", str(port)]
         for name, value in server_settings(self._settings).items():
             command += ["-c", f"{name}={value}"]
-        account = server_account(folder.cluster)
-        return launch(command, port, account=account, folder=folder, deadline=deadline, pause=pause)
+        return launch(
+            command,
+            port,
+            account=server_account(folder.cluster),
+            folder=folder,
+            lock=lock,
+            deadline=deadline,
+            pause=pause,
+        )
 
     def _stop_if_unused(self, last_known: Postmaster) -> None:
         folder = self._folder
