@@ -116,7 +116,7 @@ class DatabaseUnavailable(OperationFailed):
     """PostgreSQL can't be reached at the moment."""
 
     status, retryable = 503, True
-    remedy = "Try again in a moment; nothing was changed."
+    remedy = "Try again in a moment; look whether a write has happened before you repeat it."
 
 
 class PoolExhausted(OperationFailed):

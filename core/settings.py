@@ -11,6 +11,8 @@ import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+# PostgreSQL keeps its timeouts as milliseconds in 31 bits.
+MAX_SECONDS = 2_147_483
 POSTGRESQL_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 
 
@@ -87,19 +89,29 @@ class Settings(BaseSettings):
     pool_size: int = Field(20, ge=1, le=1000, description="Connections kept to PostgreSQL.")
     pool_max_overflow: int = Field(20, ge=0, le=1000, description="Connections above that.")
     pool_recycle: float = Field(
-        3600, gt=0, description="Seconds after which a connection is replaced."
+        3600, gt=0, le=MAX_SECONDS, description="Seconds after which a connection is replaced."
     )
-    pool_timeout: float = Field(30, gt=0, description="Seconds to wait for a free connection.")
+    pool_timeout: float = Field(
+        30, gt=0, le=MAX_SECONDS, description="Seconds to wait for a free connection."
+    )
     pool_pre_ping: bool = Field(True, description="Test a connection before it is used.")
-    connect_timeout: float = Field(10, gt=0, description="Seconds to wait for a new connection.")
+    connect_timeout: float = Field(
+        10, gt=0, le=MAX_SECONDS, description="Seconds to wait for a new connection."
+    )
     startup_timeout: float = Field(
-        60, gt=0, description="Seconds to wait for PostgreSQL when the service starts."
+        60,
+        gt=0,
+        le=MAX_SECONDS,
+        description="Seconds to wait for PostgreSQL when the service starts.",
     )
     lock_timeout: float = Field(
-        10, gt=0, description="Seconds that a management statement waits for a lock."
+        10,
+        gt=0,
+        le=MAX_SECONDS,
+        description="Seconds that a management statement waits for a lock.",
     )
     statement_timeout: float = Field(
-        60, gt=0, description="Seconds that a management statement may run."
+        60, gt=0, le=MAX_SECONDS, description="Seconds that a management statement may run."
     )
     body_limit: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -205,10 +217,10 @@ def postgresql_url(url: str) -> str:
     """
     scheme, _, rest = url.partition("://")
     if scheme.lower() not in POSTGRESQL_SCHEMES or not rest:
-        shown = f"{scheme}://" if rest else "this value"
+        shown = f"{scheme}://" if rest and scheme.isidentifier() else "this value"
         raise ValueError(
-            f"{shown} is not supported: leave DATABASE_URL empty for the embedded server, "
-            "or give a postgresql:// URL of a PostgreSQL 15 to 18"
+            f"{shown} is not supported: give a postgresql:// URL of a PostgreSQL 15 to 18, "
+            "or no DATABASE_URL for the embedded server"
         )
     return f"postgresql://{rest}"
 

@@ -97,6 +97,8 @@ def configure_logs(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     # Alembic tells each step at info; the service says itself what it migrated.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Nor does every step of the web server's start and end need a line.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

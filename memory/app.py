@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from core.postgres.engine import Database, create_engine
 from core.settings import Settings
@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=_lifespan,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.services = services
     app.add_middleware(RequestMiddleware, body_limit=settings.body_limit)
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _pass_on)
     for router in routers():
         app.include_router(router)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
     return app
 
 
@@ -63,6 +65,10 @@ def from_environment() -> FastAPI:
     settings = Settings.load()
     configure_logs(settings)
     return create_app(settings)
+
+
+async def _to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs")
 
 
 async def _pass_on(_request: Request, error: Exception) -> Response:

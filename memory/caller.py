@@ -7,6 +7,15 @@ from core.errors import InvalidRequest, NotAuthorized
 from core.telemetry import current_request
 
 ANY_SPACE = "*"
+APP_ID_TEXT = "1 to 64 characters, no colon, no control characters"
+
+
+def is_app_id(value: str) -> bool:
+    """Whether an application may have this id.
+
+    A row belongs to `{app}:{uid}`: with a colon in it, one application could pass for another.
+    """
+    return 0 < len(value) <= 64 and ":" not in value and value.isprintable()
 
 
 class Scope(StrEnum):
@@ -39,7 +48,7 @@ class Caller:
 
     @property
     def any_space(self) -> bool:
-        return ANY_SPACE in self.spaces
+        return ANY_SPACE in self.spaces or Scope.ADMIN in self.scopes
 
     def acting_uid(self, uid: str | None, space_id: str = "") -> str:
         """The uid that a call is made for.

@@ -2,19 +2,39 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from core.ids import LARGEST, SMALLEST
+from memory.api.mounts import is_drop_in
 
 # Control characters, the signs that the wire contract names, and Chinese characters.
-_UID = r"^[^\x00-\x1f\x7f！@#￥%…&*()㐀-䶿一-鿿豈-﫿]+$"  # noqa: RUF001
+_UID = r"^[^\x00-\x1f\x7f！@#￥%…&*()㐀-䶿一-鿿豈-﫿𠀀-𿿿]+$"  # noqa: RUF001
+_UID_TEXT = "1 to 64 characters, no control characters, no Chinese characters, none of ！@#￥%…&*()"  # noqa: RUF001
+_NAME = r"^[a-zA-Z][a-zA-Z0-9_]{0,19}$"
+_NAME_TEXT = "1 to 20 characters: a letter, then letters, digits, underscores"
 _NO_NUL = r"^[^\x00]*$"
+# What a pattern asks for, in words.
+EXPLAINED = {_UID: _UID_TEXT, _NAME: _NAME_TEXT, _NO_NUL: "no NUL character"}
 
 
 class Input(BaseModel):
-    """A request body; unknown fields are refused (the drop-in mount drops them before)."""
+    """A request body; unknown fields are refused, and on the drop-in mount ignored."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_mount(cls, fields: Any) -> Any:
+        if not is_drop_in() or not isinstance(fields, dict):
+            return fields
+        return {name: value for name, value in fields.items() if name in cls.model_fields}
 
 
 def _from_decimal(value: Any) -> Any:
@@ -34,8 +54,7 @@ Uid = Annotated[
         min_length=1,
         max_length=64,
         pattern=_UID,
-        description="The user: 1 to 64 characters, no control characters, no Chinese "
-        "characters, none of ！@#￥%…&*()",  # noqa: RUF001
+        description=f"The user: {_UID_TEXT}",
         examples=["alice"],
     ),
 ]
@@ -44,8 +63,8 @@ DatabaseName = Annotated[
     Field(
         min_length=1,
         max_length=20,
-        pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,19}$",
-        description="1 to 20 characters: a letter, then letters, digits, underscores",
+        pattern=_NAME,
+        description=_NAME_TEXT,
         examples=["orders"],
     ),
 ]
@@ -75,7 +94,8 @@ DatabaseId = Annotated[
         {
             "description": "The database's id, as a number or as its decimal digits",
             "anyOf": [
-                {"type": "integer", "minimum": SMALLEST, "maximum": LARGEST},
+                # No maximum: the document's numbers are floats, and 2^63 - 1 is none.
+                {"type": "integer", "minimum": SMALLEST},
                 {"type": "string", "pattern": "^[0-9]{1,19}$"},
             ],
         }

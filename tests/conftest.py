@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from core.postgres.engine import create_engine
 from core.postgres.preparation import prepare
-from core.settings import Settings
+from core.settings import AuthMode, Settings
+from core.telemetry import configure_logs
 from memory.api_keys.service import NewKey
 from memory.app import create_app
 from memory.caller import Scope
@@ -31,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("PGTWIN_")]:
         del os.environ[name]
     Settings.model_config["env_file"] = None
+    configure_logs(Settings(log_format="json", log_level="error"))
     if hasattr(config, "workerinput") or config.option.collectonly:
         os.environ.pop("DATABASE_URL", None)
         return
@@ -195,7 +197,7 @@ async def api_for(app: FastAPI, make_key: MakeKey) -> AsyncIterator[Callable[...
 async def drop_in(settings: Settings) -> AsyncIterator[Api]:
     """The drop-in mount of a service behind a gateway on this machine."""
     async with (
-        running(settings.model_copy(update={"auth_mode": "gateway"})) as app,
+        running(settings.model_copy(update={"auth_mode": AuthMode.GATEWAY})) as app,
         http_client(app, **{"X-Consumer-Username": "app1"}) as client,
     ):
         yield Api(client, "/xingchen-db/v1")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -15,6 +15,7 @@ OWNER, CONTROL = Identifier("pgtwin_owner"), Identifier("pgtwin_control")
 # Owns the role functions where nobody is superuser.
 ROLES = Identifier("pgtwin_roles")
 PREPARATION_VERSION = 1
+_NOT_OURS = ("", "postgres", "template0", "template1")
 _OWN_SCHEMAS = ("pgtwin", "pgtwin_admin", "pgtwin_ext")
 # Roles are shared by all databases of a server, so two preparations can meet in them.
 _COLLISIONS = (
@@ -39,6 +40,7 @@ async def prepare(
     master_secret: str,
     *,
     sole_user: bool = False,
+    new_secret: bool = False,
     log: Callable[[str], None] = print,
 ) -> Prepared:
     """Make the database where missing, the service's roles, schemas and role functions in it.
@@ -50,15 +52,25 @@ async def prepare(
         master_secret: what the two logins' passwords are derived from.
         sole_user: the whole server is pgtwin's (as the embedded one is): other databases are
             closed to PUBLIC.
+        new_secret: replace the passwords of a server that was prepared with another secret;
+            services that still use that one can't log in any more.
 
     Raises:
         StartupError: the server or the database can't be used; the message says why.
     """
+    database = unquote(urlsplit(admin_url).path.lstrip("/"))
+    if database in _NOT_OURS:
+        raise StartupError(
+            f"{database} is the server's own database: name another in the URL, such as "
+            "/pgtwin; it is created where missing"
+        )
     await ensure_database(admin_url, log=log)
     connection: Connection = await asyncpg.connect(admin_url, timeout=30)
     try:
         await check_server(connection)
         await _refuse_foreign_objects(connection)
+        if not new_secret:
+            await _refuse_another_secret(connection, admin_url, master_secret)
         for attempt in range(4):
             try:
                 async with connection.transaction():
@@ -78,6 +90,25 @@ async def prepare(
         control_url=login_url(admin_url, CONTROL.name, derive(master_secret, CONTROL.name)),
         owner_url=login_url(admin_url, OWNER.name, derive(master_secret, OWNER.name)),
     )
+
+
+async def _refuse_another_secret(
+    connection: Connection, admin_url: str, master_secret: str
+) -> None:
+    """Another secret would lock out the services, and the databases' logins, of the first."""
+    prepared = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND rolcanlogin)", CONTROL.name
+    )
+    if not prepared:
+        return
+    url = login_url(admin_url, CONTROL.name, derive(master_secret, CONTROL.name))
+    try:
+        await (await asyncpg.connect(url, timeout=30)).close()
+    except asyncpg.InvalidPasswordError as error:
+        raise StartupError(
+            "this server was prepared with another PGTWIN_MASTER_SECRET: set it to that one, "
+            "or run `pgtwind init --new-secret` to replace it for all services of the server"
+        ) from error
 
 
 def login_url(url: str, user: str, password: str) -> str:

@@ -12,6 +12,13 @@ from core.settings import without_password
 
 OLDEST, NEWEST = 15, 18
 _PAUSE = 0.25
+# What passes by waiting: nobody listens yet, the server starts up, others hold its connections.
+_NOT_YET = (
+    OSError,
+    TimeoutError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
 
 Connection = asyncpg.Connection
 
@@ -42,7 +49,7 @@ async def wait_for_server(
             await (await asyncpg.connect(url, timeout=left)).close()
         except asyncpg.InvalidCatalogNameError:
             return
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
+        except _NOT_YET as error:
             if time.monotonic() >= end:
                 raise StartupError(
                     f"PostgreSQL at {without_password(url)} did not answer within {limit:g} s: "
@@ -52,10 +59,8 @@ async def wait_for_server(
                 log(f"waiting for PostgreSQL at {without_password(url)} (up to {limit:g} s)")
                 announced = True
             await asyncio.sleep(_PAUSE)
-        except asyncpg.PostgresError as error:
-            raise StartupError(
-                f"PostgreSQL at {without_password(url)} refuses the login: {error}"
-            ) from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            raise _refused(url, error) from error
         else:
             return
 
@@ -71,10 +76,8 @@ async def ensure_database(url: str, *, log: Callable[[str], None]) -> None:
         return
     except asyncpg.InvalidCatalogNameError:
         pass
-    except asyncpg.PostgresError as error:
-        raise StartupError(
-            f"PostgreSQL at {without_password(url)} refuses the login: {error}"
-        ) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        raise _refused(url, error) from error
     except (OSError, TimeoutError) as error:
         raise StartupError(
             f"PostgreSQL at {without_password(url)} can't be reached: "
@@ -102,6 +105,13 @@ async def ensure_database(url: str, *, log: Callable[[str], None]) -> None:
         ) from error
     finally:
         await connection.close()
+
+
+def _refused(url: str, error: Exception) -> StartupError:
+    shown = without_password(url)
+    if isinstance(error, asyncpg.PostgresError):
+        return StartupError(f"PostgreSQL at {shown} refuses the login: {error}")
+    return StartupError(f"{shown} is not a usable URL: {error}")
 
 
 async def check_server(connection: Connection) -> None:

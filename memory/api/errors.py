@@ -29,6 +29,7 @@ from core.ids import IdsUnavailable
 from core.telemetry import current_sid
 from memory.api.envelope import Failure
 from memory.api.mounts import is_drop_in
+from memory.inputs import EXPLAINED
 
 _BY_STATUS: dict[int, type[AppError]] = {
     400: Unreadable,
@@ -92,13 +93,23 @@ def _info(error: AppError) -> dict[str, Any]:
     return info | {name: value for name, value in optional.items() if value is not None}
 
 
+def explain(problem: Any) -> str:
+    """What is wrong with a value, without regular expressions."""
+    context = problem.get("ctx", {})
+    if problem["type"] == "string_pattern_mismatch" and context["pattern"] in EXPLAINED:
+        return f"does not match: {EXPLAINED[context['pattern']]}"
+    if problem["type"] == "extra_forbidden":
+        return "is not a field of this request"
+    return str(problem["msg"])
+
+
 def _invalid(problems: Sequence[Any]) -> AppError:
     if any(problem["type"] == "json_invalid" for problem in problems):
         where = problems[0]["loc"][-1]
         return Unreadable(f"The body is not JSON: {problems[0]['ctx']['error']} at {where}")
     details = [
         {"field": ".".join(str(part) for part in problem["loc"][1:]) or problem["loc"][0],
-         "message": problem["msg"]}
+         "message": explain(problem)}
         for problem in problems
     ]  # fmt: skip
     shown = "; ".join(f"{detail['field']}: {detail['message']}" for detail in details[:5])

@@ -7,9 +7,9 @@ from ipaddress import ip_address
 
 from fastapi import Request
 
-from core.errors import NotAuthorized
+from core.errors import InvalidRequest, NotAuthorized
 from core.settings import AuthMode, Settings, is_loopback
-from memory.caller import ANY_SPACE, Caller, Scope
+from memory.caller import ANY_SPACE, APP_ID_TEXT, Caller, Scope, is_app_id
 
 APP_HEADER = "X-Consumer-Username"
 SIGNATURE_HEADER = "X-Gateway-Signature"
@@ -22,6 +22,7 @@ async def vouched_caller(request: Request, settings: Settings) -> Caller:
 
     Raises:
         NotAuthorized: no gateway is configured, or the request did not come from it.
+        InvalidRequest: the application that it names can't be one.
     """
     if settings.auth_mode is not AuthMode.GATEWAY:
         raise NotAuthorized(
@@ -29,8 +30,22 @@ async def vouched_caller(request: Request, settings: Settings) -> Caller:
         )
     _check_peer(request, settings)
     await _check_signature(request, settings)
-    app_id = request.headers.get(APP_HEADER, "")
+    app_id = _app_id(request)
+    if app_id and not is_app_id(app_id):
+        raise InvalidRequest(
+            f"{APP_HEADER}: {APP_ID_TEXT}",
+            details=[{"field": APP_HEADER, "message": APP_ID_TEXT}],
+        )
     return Caller(uid=None, scopes=_SCOPES, app_id=app_id, spaces=frozenset({ANY_SPACE}))
+
+
+def _app_id(request: Request) -> str:
+    """HTTP hands a header over as Latin-1; gateways write names in UTF-8."""
+    value = request.headers.get(APP_HEADER, "")
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _check_peer(request: Request, settings: Settings) -> None:
@@ -61,14 +76,15 @@ async def _check_signature(request: Request, settings: Settings) -> None:
         if "=" in part
     )
     sent_at = parts.get("t", "")
-    if not sent_at.isdigit() or abs(time.time() - int(sent_at[:12])) > TOLERANCE_SECONDS:
+    is_number = sent_at.isascii() and sent_at.isdigit()
+    if not is_number or abs(time.time() - int(sent_at[:12])) > TOLERANCE_SECONDS:
         raise NotAuthorized(f"{SIGNATURE_HEADER} is missing or too old")
     expected = sign(
         settings.gateway_secret.get_secret_value(),
         sent_at,
         request.method,
         request.url.path,
-        request.headers.get(APP_HEADER, ""),
+        _app_id(request),
         await request.body(),
     )
     if not hmac.compare_digest(expected.encode(), parts.get("v1", "").encode()):

@@ -90,7 +90,7 @@ def _limited(receive: Receive, headers: Headers, limit: int) -> Receive:
 
     async def receive_limited() -> Message:
         nonlocal received
-        if declared.isdigit() and int(declared) > limit:
+        if declared.isdecimal() and int(declared[:20]) > limit:
             raise BodyTooLarge(f"The request body is larger than {limit} bytes")
         message = await receive()
         received += len(message.get("body", b""))

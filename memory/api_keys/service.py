@@ -137,13 +137,14 @@ class ApiKeyService:
         """
         old = await self._find(prefix)
         if old.revoked_at is not None:
-            raise KeyCommandError(f"the key {prefix} is revoked; make a new one")
+            raise KeyCommandError(f"the key pgt_{old.prefix} is revoked; make a new one")
         wanted = NewKey(
             uid=old.uid,
             scopes=frozenset(Scope(scope) for scope in old.scopes),
             spaces=frozenset(old.spaces),
             app_id=old.app_id,
             name=old.name,
+            expires_in=old.expires_at - datetime.now(UTC) if old.expires_at else None,
         )
         await self._keys.expire_within(old, overlap.total_seconds())
         return await self.create(wanted)

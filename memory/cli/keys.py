@@ -2,51 +2,41 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-import typer
 from pydantic import TypeAdapter, ValidationError
 
 from core.settings import Settings
 from core.telemetry import configure_logs
+from memory.api.errors import explain
 from memory.api_keys.errors import KeyCommandError
 from memory.api_keys.models import ApiKey
 from memory.api_keys.service import ApiKeyService, NewKey
-from memory.caller import Scope
-from memory.cli.session import say, service_session
+from memory.caller import APP_ID_TEXT, Scope, is_app_id
+from memory.cli.session import open_services, say
 from memory.inputs import Uid
 from memory.runtime import make_ready, server
 
 T = TypeVar("T")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-app = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_is_help=True)
 
-
-@app.command("create")
 def create(
-    uid: Annotated[str | None, typer.Option(help="The uid that the key acts for.")] = None,
-    scope: Annotated[
-        list[Scope] | None, typer.Option(help="What it may do; give it again for more.")
-    ] = None,
-    space: Annotated[
-        list[str] | None, typer.Option(help="A space it is a member of; * stands for all.")
-    ] = None,
-    app_id: Annotated[
-        str | None, typer.Option("--app", help="The application it belongs to.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="A name, for `pgtwind key list`.")] = "",
-    expires_in: Annotated[
-        str | None, typer.Option(help="How long it works: 90s, 30m, 12h, 30d.")
-    ] = None,
+    *,
+    uid: str | None,
+    scopes: Sequence[Scope],
+    spaces: Sequence[str],
+    app_id: str | None,
+    name: str,
+    expires_in: str | None,
 ) -> None:
-    """Make a key and print it; it can't be shown again."""
+    default = () if uid is None else (Scope.DATABASES_READ, Scope.DATABASES_WRITE)
     wanted = NewKey(
         uid=_checked_uid(uid),
-        scopes=frozenset(scope or ()),
-        spaces=frozenset(space or ()),
+        scopes=frozenset(scopes or default),
+        spaces=frozenset(spaces),
         app_id=_checked_app(app_id),
         name=name[:64],
         expires_in=_duration(expires_in) if expires_in else None,
@@ -55,27 +45,19 @@ def create(
     say(token)
 
 
-@app.command("list")
-def list_keys() -> None:
-    """List the keys; their secrets are not kept."""
+def show_all() -> None:
     for key in _with_keys(lambda keys: keys.all()):
         say(_row(key))
 
 
-@app.command("revoke")
-def revoke(prefix: Annotated[str, typer.Argument(help="The key, or its first part.")]) -> None:
-    """End a key at once."""
+def revoke(prefix: str) -> None:
     key = _with_keys(lambda keys: keys.revoke(prefix))
     say(f"revoked pgt_{key.prefix}")
 
 
-@app.command("rotate")
-def rotate(
-    prefix: Annotated[str, typer.Argument(help="The key, or its first part.")],
-    overlap: Annotated[str, typer.Option(help="How long the old key still works.")] = "24h",
-) -> None:
-    """Make a key with the same rights and print it; the old one ends a while later."""
-    _, token = _with_keys(lambda keys: keys.rotate(prefix, _duration(overlap)))
+def rotate(prefix: str, overlap: str) -> None:
+    lasting = _duration(overlap)
+    _, token = _with_keys(lambda keys: keys.rotate(prefix, lasting))
     say(token)
 
 
@@ -85,8 +67,10 @@ def _with_keys(work: Callable[[ApiKeyService], Awaitable[T]]) -> T:
 
     async def run(ready: Settings) -> T:
         await make_ready(ready, _quiet)
-        async with service_session(ready) as (services, session):
-            return await work(services.api_keys(session))
+        async with open_services(ready) as services:
+            return await services.database.transaction(
+                lambda session: work(services.api_keys(session))
+            )
 
     with server(settings, _quiet) as ready:
         return asyncio.run(run(ready))
@@ -118,11 +102,10 @@ def _checked_uid(uid: str | None) -> str | None:
     try:
         return TypeAdapter[str](Uid).validate_python(uid)
     except ValidationError as error:
-        raise KeyCommandError(f"--uid: {error.errors()[0]['msg']}") from None
+        raise KeyCommandError(f"--uid: {explain(error.errors()[0])}") from None
 
 
 def _checked_app(app_id: str | None) -> str | None:
-    # A row belongs to '{app}:{uid}'; with a colon in it, one app could pass for another.
-    if app_id is not None and (":" in app_id or not 0 < len(app_id) <= 64):
-        raise KeyCommandError("--app: 1 to 64 characters, no colon")
+    if app_id is not None and not is_app_id(app_id):
+        raise KeyCommandError(f"--app: {APP_ID_TEXT}")
     return app_id

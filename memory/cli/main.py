@@ -1,25 +1,15 @@
-"""`pgtwind`: the service's command line."""
+"""`pgtwind`: the service's command line.
+
+What a command does is imported when it runs, so that help and mistakes are quick.
+"""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
-from alembic.util.exc import CommandError
 
-from core.errors import AppError
-from core.postgres.embedded import EmbeddedServerError
-from core.postgres.startup import StartupError
-from core.settings import SettingsError
-from memory.api_keys.errors import KeyCommandError
-from memory.cli import admin, keys, serving
-
-ONE_LINE = (
-    SettingsError,
-    StartupError,
-    EmbeddedServerError,
-    KeyCommandError,
-    CommandError,
-    AppError,
-)
+from memory.caller import Scope
 
 app = typer.Typer(
     name="pgtwind",
@@ -28,22 +18,164 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("serve")(serving.serve)
-app.command("init")(admin.init)
-app.command("migrate")(admin.migrate_command)
-app.command("doctor")(admin.doctor)
-app.add_typer(keys.app, name="key")
+key = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_is_help=True)
+app.add_typer(key, name="key")
 
 
 def main() -> None:
     """Run a command; what the operator can mend is one line on standard error and exit 1."""
     try:
         app()
-    except ONE_LINE as error:
-        typer.echo(f"pgtwind: {error}", err=True)
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        from memory.cli.failures import in_one_line
+
+        line = in_one_line(error)
+        if line is None:
+            raise
+        typer.echo(f"pgtwind: {line}", err=True)
+        sys.exit(1)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pgtwin {version('pgtwin-server')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """pgtwin: database-as-a-service in one PostgreSQL."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
+) -> None:
+    """Serve the API, with the embedded PostgreSQL unless DATABASE_URL names another."""
+    from memory.cli import serving
+
+    given = {"host": host, "port": port, "workers": workers}
+    serving.serve(**{name: value for name, value in given.items() if value is not None})
+
+
+@app.command()
+def init(
+    admin_url: Annotated[
+        str,
+        typer.Option(
+            envvar="PGTWIN_ADMIN_URL",
+            help="postgresql:// URL of the database for pgtwin, as a superuser or as a login "
+            "with CREATEROLE that owns or may create it.",
+        ),
+    ],
+    new_secret: Annotated[
+        bool,
+        typer.Option(
+            "--new-secret",
+            help="Replace the secret that the server was prepared with; its services and the "
+            "logins of its databases need the new one.",
+        ),
+    ] = False,
+) -> None:
+    """Prepare your PostgreSQL (15 to 18) once and print the settings to use."""
+    from memory.cli import admin
+
+    admin.init(admin_url, new_secret=new_secret)
+
+
+@app.command()
+def migrate(
+    to: Annotated[str, typer.Option(help="A revision, head, base, or a step such as -1.")] = "head",
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL and change nothing.")] = False,
+) -> None:
+    """Bring the control schema to a revision."""
+    from memory.cli import admin
+
+    admin.migrate(to, sql=sql)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check the server, the login's rights, the settings, and catalog against control schema.
+
+    Exits with 1 when there is a problem; warnings do not count.
+    """
+    from memory.cli import admin
+
+    admin.doctor(as_json=as_json)
+
+
+@key.command("create")
+def create_key(
+    uid: Annotated[str | None, typer.Option(help="The uid that the key acts for.")] = None,
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="What it may do; give it again for more.")
+    ] = None,
+    space: Annotated[
+        list[str] | None, typer.Option(help="A space it is a member of; * stands for all.")
+    ] = None,
+    app_id: Annotated[
+        str | None, typer.Option("--app", help="The application it belongs to.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="A name, for `pgtwind key list`.")] = "",
+    expires_in: Annotated[
+        str | None, typer.Option(help="How long it works: 90s, 30m, 12h, 30d.")
+    ] = None,
+) -> None:
+    """Make a key and print it; it can't be shown again.
+
+    Without a scope, the key of a uid may read and write databases.
+    """
+    from memory.cli import keys
+
+    keys.create(
+        uid=uid,
+        scopes=scope or (),
+        spaces=space or (),
+        app_id=app_id,
+        name=name,
+        expires_in=expires_in,
+    )
+
+
+@key.command("list")
+def list_keys() -> None:
+    """List the keys; their secrets are not kept."""
+    from memory.cli import keys
+
+    keys.show_all()
+
+
+@key.command("revoke")
+def revoke_key(
+    prefix: Annotated[str, typer.Argument(help="The key, or its first part.")],
+) -> None:
+    """End a key at once."""
+    from memory.cli import keys
+
+    keys.revoke(prefix)
+
+
+@key.command("rotate")
+def rotate_key(
+    prefix: Annotated[str, typer.Argument(help="The key, or its first part.")],
+    overlap: Annotated[str, typer.Option(help="How long the old key still works.")] = "24h",
+) -> None:
+    """Make a key with the same rights and print it; the old one ends a while later."""
+    from memory.cli import keys
+
+    keys.rotate(prefix, overlap)
 
 
 if __name__ == "__main__":

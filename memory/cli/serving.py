@@ -6,9 +6,8 @@ import signal
 import socket
 from importlib.metadata import version
 from types import FrameType
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
@@ -16,18 +15,17 @@ from core.postgres.startup import StartupError
 from core.settings import Settings, without_password
 from core.telemetry import configure_logs
 from memory.app import create_app
-from memory.cli.session import say, service_session
+from memory.cli.session import open_services, say
 from memory.runtime import make_ready, server
 
 
-def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
-) -> None:
-    """Serve the API, with the embedded PostgreSQL unless DATABASE_URL names another."""
-    given = {"host": host, "port": port, "workers": workers}
-    settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
+def serve(**overrides: Any) -> None:
+    """Serve until interrupted.
+
+    Args:
+        overrides: settings by their field names, before those of the environment.
+    """
+    settings = Settings.load(**overrides)
     configure_logs(settings)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -74,8 +72,10 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 async def _first_key(settings: Settings) -> str | None:
-    async with service_session(settings) as (services, session):
-        return await services.api_keys(session).bootstrap()
+    async with open_services(settings) as services:
+        return await services.database.transaction(
+            lambda session: services.api_keys(session).bootstrap()
+        )
 
 
 def _config(app: Any, **options: Any) -> uvicorn.Config:
@@ -130,6 +130,8 @@ def _banner(settings: Settings, ready: Settings, port: int, key: str | None) -> 
             "  The administrator's key, shown this once; for the examples of the README:",
             f"  export PGTWIN_URL={url} PGTWIN_KEY={key}",
         ]
+    else:
+        lines += ["  Keys   pgtwind key create --uid UID, or --scope admin"]
     return "\n".join([*lines, "", "  Ctrl-C stops the service."])
 
 

@@ -1,10 +1,9 @@
-"""What commands share: the services for one transaction, and the way to say things."""
+"""What commands share: the services, and the way to say things."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import typer
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.postgres.engine import Database, create_engine
 from core.settings import Settings
@@ -18,8 +17,8 @@ def say(line: str) -> None:
 
 
 @asynccontextmanager
-async def service_session(settings: Settings) -> AsyncIterator[tuple[Services, AsyncSession]]:
-    """The services and a transaction, committed at the end; ids can be made in it."""
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """The services, with ids to be made, for as long as a command runs."""
     if settings.dsn is None or settings.master_secret is None:
         raise RuntimeError("the settings name no server")
     database = Database(create_engine(settings.dsn, settings, pooled=False))
@@ -27,8 +26,7 @@ async def service_session(settings: Settings) -> AsyncIterator[tuple[Services, A
     leases = InstanceLeases(database, services.ids)
     await leases.acquire()
     try:
-        async with AsyncSession(database.engine) as session, session.begin():
-            yield services, session
+        yield services
     finally:
         await leases.release()
         await database.close()

@@ -7,7 +7,6 @@ from sqlmodel import Field
 from core.postgres.identifiers import Environment
 from memory.records import ControlRow, created_at, moment, updated_at
 
-
 _ENVIRONMENT = Enum(
     Environment, native_enum=False, length=4, values_callable=lambda kind: list(kind)
 )

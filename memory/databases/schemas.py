@@ -102,7 +102,10 @@ def detail(
 ) -> DatabaseDetail:
     return DatabaseDetail(
         **_summary(database),
-        schemas=[SchemaDetail.of(schema, sizes[schema.schema_name]) for schema in schemas],
+        schemas=[
+            SchemaDetail.of(schema, sizes.get(schema.schema_name, SchemaSize()))
+            for schema in schemas
+        ],
     )
 
 

@@ -1,6 +1,7 @@
 """A cluster's creation, its checks before a start, and the settings that it runs with."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -49,7 +50,7 @@ def create_cluster(
         )
     (work / "data").rename(folder.cluster)
     _make_durable(folder.path)
-    folder.remove_unfinished()
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _locale(major: int) -> list[str]:

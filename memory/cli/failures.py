@@ -1,0 +1,29 @@
+"""Which exceptions are for the operator, without a traceback."""
+
+import asyncpg
+from alembic.util.exc import CommandError
+from sqlalchemy.exc import DBAPIError
+
+from core.errors import AppError
+from core.postgres.embedded import EmbeddedServerError
+from core.postgres.startup import StartupError
+from core.settings import SettingsError
+from memory.api_keys.errors import KeyCommandError
+
+_FOR_THE_OPERATOR = (
+    SettingsError,
+    StartupError,
+    EmbeddedServerError,
+    KeyCommandError,
+    CommandError,
+    AppError,
+    asyncpg.PostgresError,
+    OSError,
+)
+
+
+def in_one_line(error: Exception) -> str | None:
+    """The message for the operator; None: a fault of the program's, to be shown whole."""
+    if isinstance(error, DBAPIError):
+        return f"PostgreSQL: {error.orig}"
+    return str(error) if isinstance(error, _FOR_THE_OPERATOR) else None
