@@ -7,6 +7,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -74,6 +75,8 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _move(connection: Connection, to: str) -> None:
+    if not to.strip():
+        raise CommandError("a revision is needed: head, base, a revision, or a step such as -1")
     config = _config()
     config.attributes["connection"] = connection
     script = ScriptDirectory.from_config(config)

@@ -94,11 +94,13 @@ async def make_ready(settings: Settings, log: Log) -> None:
         StartupError: one line that says what is missing and how to mend it.
     """
     await check(settings)
-    await _bring_up_to_date(settings, log)
+    if settings.owner_url is not None:
+        await _migrate(settings, settings.owner_url.get_secret_value(), log)
     missing = await missing_rights(settings)
     if missing:
         first = missing[0]
         raise StartupError(f"the login lacks a right: {first.right}; grant it: {first.mend}")
+    await _refuse_another_revision(settings)
 
 
 async def check(settings: Settings) -> None:
@@ -112,7 +114,9 @@ async def check(settings: Settings) -> None:
         await check_server(connection)
         row = await connection.fetchrow(
             "SELECT rolname, rolsuper OR rolbypassrls AS too_strong,"
-            " to_regprocedure('pgtwin_admin.version()') IS NOT NULL AS prepared"
+            # Through the catalog: a name can't be looked up without the schema's USAGE.
+            " EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+            "  WHERE n.nspname = 'pgtwin_admin' AND p.proname = 'version') AS prepared"
             " FROM pg_roles WHERE rolname = current_user"
         )
     finally:
@@ -129,24 +133,24 @@ async def check(settings: Settings) -> None:
         )
 
 
-async def _bring_up_to_date(settings: Settings, log: Log) -> None:
-    newest = newest_revision()
-    if settings.owner_url is not None:
-        engine = create_engine(settings.owner_url.get_secret_value(), settings, pooled=False)
-        try:
-            before, after = await migrate(engine)
-        finally:
-            await engine.dispose()
-        if before != after:
-            log(f"migrated the control schema from {before or 'nothing'} to {after}")
-        return
+async def _migrate(settings: Settings, owner_url: str, log: Log) -> None:
+    engine = create_engine(owner_url, settings, pooled=False)
+    try:
+        before, after = await migrate(engine)
+    finally:
+        await engine.dispose()
+    if before != after:
+        log(f"migrated the control schema from {before or 'nothing'} to {after}")
+
+
+async def _refuse_another_revision(settings: Settings) -> None:
     engine = create_engine(settings.dsn or "", settings, pooled=False)
     try:
         current = await current_revision(engine)
     finally:
         await engine.dispose()
-    if current != newest:
+    if current != newest_revision():
         raise StartupError(
-            f"the control schema is at {current or 'nothing'} and this release needs {newest}: "
-            "set PGTWIN_OWNER_URL, or run `pgtwind migrate` with it"
+            f"the control schema is at {current or 'nothing'} and this release needs "
+            f"{newest_revision()}: set PGTWIN_OWNER_URL, or run `pgtwind migrate` with it"
         )

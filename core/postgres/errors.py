@@ -42,6 +42,12 @@ def driver_error(error: BaseException) -> BaseException:
     return error
 
 
+def one_line(error: BaseException) -> str:
+    """What the server or the system said, without DETAIL and HINT; never empty."""
+    lines = str(driver_error(error)).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def sqlstate(error: BaseException) -> str | None:
     """The five-character SQLSTATE that PostgreSQL gave, if it was PostgreSQL."""
     state = getattr(driver_error(error), "sqlstate", None)

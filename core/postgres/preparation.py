@@ -1,5 +1,7 @@
 """Prepare a PostgreSQL once, as an administrator, so that the service needs no such right."""
 
+import asyncio
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -7,6 +9,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import asyncpg
 
+from core.postgres.errors import one_line
 from core.postgres.identifiers import Identifier, literal
 from core.postgres.passwords import derive, scram_verifier
 from core.postgres.startup import StartupError, check_server, ensure_database
@@ -23,6 +26,8 @@ _COLLISIONS = (
     asyncpg.UniqueViolationError,
     asyncpg.InternalServerError,
 )
+
+_TRIES = 50
 
 Connection = asyncpg.Connection
 
@@ -71,18 +76,19 @@ async def prepare(
         await _refuse_foreign_objects(connection)
         if not new_secret:
             await _refuse_another_secret(connection, admin_url, master_secret)
-        for attempt in range(4):
+        for left in range(_TRIES, -1, -1):
             try:
                 async with connection.transaction():
                     await _prepare(connection, master_secret, sole_user=sole_user)
                 break
             except _COLLISIONS:
-                if attempt == 3:
+                if not left:
                     raise
+                await asyncio.sleep(secrets.randbelow(100) / 1000)
     except asyncpg.InsufficientPrivilegeError as error:
         raise StartupError(
-            f"this login may not prepare the database: {error}; use a superuser, or a login "
-            "with CREATEROLE that owns the database"
+            f"this login may not prepare the database: {one_line(error)}; "
+            "use a superuser, or a login with CREATEROLE that owns the database"
         ) from error
     finally:
         await connection.close()
@@ -201,8 +207,21 @@ async def _make_schemas(connection: Connection, functions_owner: Identifier) -> 
     )
     script = files("core.postgres").joinpath("role_functions.sql").read_text()
     await connection.execute(f"SET LOCAL ROLE {functions_owner}")
+    if functions_owner != ROLES:
+        await _take_over(connection, functions_owner)
     await connection.execute(script)
     await connection.execute("RESET ROLE")
+
+
+async def _take_over(connection: Connection, functions_owner: Identifier) -> None:
+    """Give a superuser what an earlier preparation without one left to `pgtwin_roles`."""
+    functions = await connection.fetch(
+        "SELECT oid::regprocedure::text AS name FROM pg_proc"
+        " WHERE pronamespace = 'pgtwin_admin'::regnamespace"
+    )
+    await connection.execute(f"ALTER SCHEMA pgtwin_admin OWNER TO {functions_owner}")
+    for function in functions:
+        await connection.execute(f"ALTER FUNCTION {function['name']} OWNER TO {functions_owner}")
 
 
 async def _close_other_databases(connection: Connection) -> None:

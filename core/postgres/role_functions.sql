@@ -3,6 +3,14 @@
 
 GRANT USAGE ON SCHEMA pgtwin_admin TO pgtwin_control;
 
+CREATE OR REPLACE FUNCTION pgtwin_admin.check_id(database_id bigint)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF database_id IS NULL OR database_id < 2147483648 THEN
+        RAISE EXCEPTION 'not a database id: %', database_id USING ERRCODE = '22023';
+    END IF;
+END $$;
+
 -- The service may make and drop the roles of a database, by number and nothing else. A login
 -- with CREATEROLE would gain an ADMIN membership with each role, and creates would slow down
 -- with their number (PostgreSQL 16 and later); and it could touch roles that are not ours.
@@ -13,9 +21,7 @@ DECLARE
     stem CONSTANT text := 'd' || database_id;
     verifier text;
 BEGIN
-    IF database_id IS NULL OR database_id < 2147483648 THEN
-        RAISE EXCEPTION 'not a database id: %', database_id USING ERRCODE = '22023';
-    END IF;
+    PERFORM pgtwin_admin.check_id(database_id);
     FOREACH verifier IN ARRAY ARRAY[prod_app, test_app, ddl] LOOP
         IF verifier IS NULL OR verifier !~ '^SCRAM-SHA-256\$[0-9]{1,7}:[A-Za-z0-9+/=]{24}\$[A-Za-z0-9+/=]{44}:[A-Za-z0-9+/=]{44}$' THEN
             RAISE EXCEPTION 'not a SCRAM verifier' USING ERRCODE = '22023';
@@ -39,6 +45,7 @@ RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
     role_name name;
 BEGIN
+    PERFORM pgtwin_admin.check_id(database_id);
     FOR role_name IN
         SELECT rolname FROM pg_roles
         WHERE rolname = ANY (pgtwin_admin.role_names(database_id)) ORDER BY rolname

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 
+from core.postgres.errors import one_line
 from core.postgres.identifiers import Identifier
 from core.settings import without_password
 
@@ -53,7 +54,7 @@ async def wait_for_server(
             if time.monotonic() >= end:
                 raise StartupError(
                     f"PostgreSQL at {without_password(url)} did not answer within {limit:g} s: "
-                    f"{error or type(error).__name__}"
+                    f"{one_line(error)}"
                 ) from error
             if not announced:
                 log(f"waiting for PostgreSQL at {without_password(url)} (up to {limit:g} s)")
@@ -80,8 +81,7 @@ async def ensure_database(url: str, *, log: Callable[[str], None]) -> None:
         raise _refused(url, error) from error
     except (OSError, TimeoutError) as error:
         raise StartupError(
-            f"PostgreSQL at {without_password(url)} can't be reached: "
-            f"{error or type(error).__name__}"
+            f"PostgreSQL at {without_password(url)} can't be reached: {one_line(error)}"
         ) from error
     parts = urlsplit(url)
     name = Identifier(unquote(parts.path.lstrip("/")) or (parts.username or "postgres"))
@@ -91,7 +91,8 @@ async def ensure_database(url: str, *, log: Callable[[str], None]) -> None:
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise StartupError(
             f"the database {name} does not exist, and to create it the login would have to "
-            f"connect to the database postgres, which fails: {error}; create it: {statement};"
+            f"connect to the database postgres, which fails: {one_line(error)}; "
+            f"create it: {statement};"
         ) from error
     try:
         await connection.execute(statement)
@@ -110,8 +111,8 @@ async def ensure_database(url: str, *, log: Callable[[str], None]) -> None:
 def _refused(url: str, error: Exception) -> StartupError:
     shown = without_password(url)
     if isinstance(error, asyncpg.PostgresError):
-        return StartupError(f"PostgreSQL at {shown} refuses the login: {error}")
-    return StartupError(f"{shown} is not a usable URL: {error}")
+        return StartupError(f"PostgreSQL at {shown} refuses the login: {one_line(error)}")
+    return StartupError(f"{shown} is not a usable URL: {one_line(error)}")
 
 
 async def check_server(connection: Connection) -> None:

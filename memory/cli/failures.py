@@ -6,6 +6,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import AppError
 from core.postgres.embedded import EmbeddedServerError
+from core.postgres.errors import one_line
 from core.postgres.startup import StartupError
 from core.settings import SettingsError
 from memory.api_keys.errors import KeyCommandError
@@ -17,7 +18,6 @@ _FOR_THE_OPERATOR = (
     KeyCommandError,
     CommandError,
     AppError,
-    asyncpg.PostgresError,
     OSError,
 )
 
@@ -25,5 +25,7 @@ _FOR_THE_OPERATOR = (
 def in_one_line(error: Exception) -> str | None:
     """The message for the operator; None: a fault of the program's, to be shown whole."""
     if isinstance(error, DBAPIError):
-        return f"PostgreSQL: {error.orig}"
+        return f"PostgreSQL: {one_line(error)}"
+    if isinstance(error, asyncpg.PostgresError):
+        return f"PostgreSQL: {one_line(error)}"
     return str(error) if isinstance(error, _FOR_THE_OPERATOR) else None

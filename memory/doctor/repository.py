@@ -42,7 +42,8 @@ _DRIFT = text(
     SELECT 'database without role', expected_role.name, expected_role.id
     FROM expected_role
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = expected_role.name)
-    ORDER BY 1, 2
+    -- Schemas before roles: a grant on a schema keeps its role from being dropped.
+    ORDER BY kind DESC, name
     """
 )
 _SERVER = text(

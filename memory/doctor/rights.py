@@ -17,13 +17,25 @@ class Right:
 
 
 def _table(table: str, privileges: str) -> Right:
+    """Rights on a table; where it is not there yet, migrations are due, not rights."""
+    held = " AND ".join(
+        f"has_table_privilege(c.oid, '{privilege.strip()}')" for privilege in privileges.split(",")
+    )
     return Right(
         f"{privileges} ON TABLE pgtwin.{table}",
-        " AND ".join(
-            f"has_table_privilege('pgtwin.{table}', '{privilege.strip()}')"
-            for privilege in privileges.split(",")
-        ),
+        f"(SELECT {held} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE n.nspname = 'pgtwin' AND c.relname = '{table}') IS NOT FALSE",  # noqa: S608
         f"GRANT {privileges} ON pgtwin.{table} TO {{login}};",
+    )
+
+
+def _column(table: str, column: str) -> Right:
+    return Right(
+        f"UPDATE ({column}) ON TABLE pgtwin.{table}",
+        f"(SELECT has_column_privilege(c.oid, '{column}', 'UPDATE')"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE n.nspname = 'pgtwin' AND c.relname = '{table}') IS NOT FALSE",  # noqa: S608
+        f"GRANT UPDATE ({column}) ON pgtwin.{table} TO {{login}};",
     )
 
 
@@ -39,7 +51,13 @@ _RIGHTS = (
             f"has_schema_privilege('{schema}', 'USAGE')",
             f"GRANT USAGE ON SCHEMA {schema} TO {{login}};",
         )
-        for schema in ("pgtwin", "pgtwin_admin", "pgtwin_ext")
+        for schema in ("pgtwin", "pgtwin_admin")
+    ),
+    # Every database's roles use the extensions.
+    Right(
+        "USAGE ON SCHEMA pgtwin_ext",
+        "has_schema_privilege('public', 'pgtwin_ext', 'USAGE')",
+        "GRANT USAGE ON SCHEMA pgtwin_ext TO PUBLIC;",
     ),
     *(
         Right(
@@ -56,8 +74,10 @@ _RIGHTS = (
     _table("database_meta", "SELECT, INSERT, UPDATE"),
     _table("schema_meta", "SELECT, INSERT, UPDATE, DELETE"),
     _table("api_key", "SELECT, INSERT"),
+    *(_column("api_key", column) for column in ("expires_at", "revoked_at", "last_used_at")),
     _table("audit_entry", "SELECT, INSERT"),
     _table("instance_lease", "SELECT, INSERT, UPDATE, DELETE"),
+    _table("alembic_version", "SELECT"),
 )
 
 

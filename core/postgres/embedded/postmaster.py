@@ -62,8 +62,16 @@ class PidFile:
         return cls(pid, _number(fields[3]), fields[7])
 
     @classmethod
-    def remove(cls, cluster: Path) -> None:
-        cls.path(cluster).unlink(missing_ok=True)
+    def remove_misleading(cls, cluster: Path) -> None:
+        """Remove the note that a crash left behind; only in sole use of the folder.
+
+        Another container's server would shut down without its note.
+        """
+        note = cls.read(cluster)
+        # The note of a dead process is left to PostgreSQL, which checks the shared memory named
+        # in it; one that is empty or leads to a stranger or a zombie would make it refuse.
+        if note is not None and (note.pid == 0 or processes.exists(note.pid)):
+            cls.path(cluster).unlink(missing_ok=True)
 
 
 def _number(text: str) -> int | None:
@@ -204,7 +212,7 @@ def find_running(
 ) -> Postmaster | None:
     """The server that already runs on the folder, waited for while it starts up or shuts down.
 
-    None: there is none, and nothing keeps another from starting. The start lock must be held.
+    None: there is none that can be seen from here. The start lock must be held.
 
     Raises:
         EmbeddedServerError: a process is there but neither answers nor ends before `deadline`.
@@ -212,10 +220,6 @@ def find_running(
     while (note := PidFile.read(folder.cluster)) is not None:
         # Asked first: a stranger that got the port must not be offered the password.
         if not processes.may_serve(note.pid, folder.cluster):
-            # The note of a dead process is left to PostgreSQL, which checks the shared memory
-            # named in it; one that leads to a stranger or a zombie would make it refuse.
-            if note.pid == 0 or processes.exists(note.pid):
-                PidFile.remove(folder.cluster)
             return None
         if note.port and _serves(note.port, password, folder.cluster):
             return Postmaster(note.pid, note.port)

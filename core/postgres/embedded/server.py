@@ -27,6 +27,8 @@ from core.postgres.embedded.postmaster import (
 )
 from core.postgres.embedded.processes import may_serve
 
+logger = logging.getLogger(__name__)
+
 WATCH_SECONDS = 0.2
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 STEADY_SECONDS = 10.0
@@ -67,7 +69,7 @@ class EmbeddedServer:
         self._folder = DataFolder(Path(data_dir).expanduser().resolve(), major)
         self._startup_timeout = startup_timeout
         self._supervise = supervise
-        self._log = log or logging.getLogger(__name__).info
+        self._log = log
         self._settings = dict(settings)
         self._binaries = binaries
         self._restarts = 0
@@ -147,7 +149,7 @@ class EmbeddedServer:
             try:
                 self._stop_if_unused(last_known)
             except (EmbeddedServerError, OSError) as error:
-                self._say(f"The embedded server could not be stopped: {error}")
+                self._say(f"PostgreSQL could not be stopped: {error}", logging.ERROR)
 
     def __enter__(self) -> Self:
         self.start()
@@ -166,12 +168,15 @@ class EmbeddedServer:
             raise EmbeddedServerError("The embedded server is not started.")
         return self._postmaster
 
-    def _say(self, line: str) -> None:
+    def _say(self, line: str, level: int = logging.INFO) -> None:
+        if self._log is None:
+            logger.log(level, line)
+            return
         try:
             self._log(line)
         except Exception:
             # A failing log must not end the supervision.
-            logging.getLogger(__name__).warning(line, exc_info=True)
+            logger.warning(line, exc_info=True)
 
     def _take_part(self, deadline: float) -> Postmaster:
         """Make what is missing, count as a user, and find the server or launch it."""
@@ -221,6 +226,7 @@ class EmbeddedServer:
             self._say(f"PostgreSQL already runs on port {server.port} (process {server.pid}).")
             return server
         with sole_use(folder, deadline, pause) as lock:
+            PidFile.remove_misleading(folder.cluster)
             for _ in range(PORT_ATTEMPTS):
                 chosen = port or folder.choose_port()
                 try:
@@ -292,12 +298,12 @@ class EmbeddedServer:
             except _GivenUp:
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt follows
-                self._say(f"PostgreSQL could not be started again: {error}")
+                self._say(f"PostgreSQL could not be started again: {error}", logging.ERROR)
             tried = time.monotonic()
 
     def _recover(self) -> None:
         lost = self._running()
-        self._say(f"PostgreSQL (process {lost.pid}) is gone; starting it again.")
+        self._say(f"PostgreSQL (process {lost.pid}) is gone; starting it again.", logging.WARNING)
         deadline = time.monotonic() + self._startup_timeout
         with self._start_lock(deadline, self._pause):
             # On the same port, taken or not: the URLs that were handed out name it.
