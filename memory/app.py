@@ -13,7 +13,6 @@ from starlette.responses import RedirectResponse, Response
 
 from core.postgres.engine import Database, create_engine
 from core.settings import Settings
-from core.telemetry import configure_logs
 from memory.api.middleware import RequestMiddleware
 from memory.api.v1 import routers
 from memory.api_keys.tasks import keep_last_used
@@ -58,13 +57,6 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     return app
-
-
-def from_environment() -> FastAPI:
-    """The application of a worker process, whose environment names a prepared server."""
-    settings = Settings.load()
-    configure_logs(settings)
-    return create_app(settings)
 
 
 async def _to_docs() -> RedirectResponse:

@@ -31,6 +31,9 @@ from memory.api.envelope import Failure
 from memory.api.mounts import is_drop_in
 from memory.inputs import EXPLAINED
 
+# An answer must not grow with the mistakes in a request, nor with their names.
+SHOWN_PROBLEMS = 20
+SHOWN_PATH = 100
 _BY_STATUS: dict[int, type[AppError]] = {
     400: Unreadable,
     404: RouteNotFound,
@@ -108,12 +111,19 @@ def _invalid(problems: Sequence[Any]) -> AppError:
         where = problems[0]["loc"][-1]
         return Unreadable(f"The body is not JSON: {problems[0]['ctx']['error']} at {where}")
     details = [
-        {"field": ".".join(str(part) for part in problem["loc"][1:]) or problem["loc"][0],
-         "message": explain(problem)}
-        for problem in problems
-    ]  # fmt: skip
+        {"field": _field(problem), "message": explain(problem)}
+        for problem in problems[:SHOWN_PROBLEMS]
+    ]
+    if len(problems) > SHOWN_PROBLEMS:
+        rest = len(problems) - SHOWN_PROBLEMS
+        details.append({"field": "", "message": f"{rest} more problems"})
     shown = "; ".join(f"{detail['field']}: {detail['message']}" for detail in details[:5])
     return InvalidRequest(shown, details=details)
+
+
+def _field(problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
+    return path if len(path) <= SHOWN_PATH else f"{path[:SHOWN_PATH]}..."
 
 
 def documented(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:

@@ -24,7 +24,7 @@ async def vouched_caller(request: Request, settings: Settings) -> Caller:
         NotAuthorized: no gateway is configured, or the request did not come from it.
         InvalidRequest: the application that it names can't be one.
     """
-    if settings.auth_mode is not AuthMode.GATEWAY:
+    if settings.auth_mode != AuthMode.GATEWAY:
         raise NotAuthorized(
             "This mount is open only with PGTWIN_AUTH_MODE=gateway; use /v1 with an API key"
         )

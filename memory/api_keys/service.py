@@ -88,7 +88,8 @@ class ApiKeyService:
         if wanted.uid is None and Scope.ADMIN not in wanted.scopes:
             raise KeyCommandError("a key needs a uid, or the scope admin")
         prefix, secret = secrets.token_hex(6), secrets.token_hex(32)
-        expires_at = datetime.now(UTC) + wanted.expires_in if wanted.expires_in else None
+        lasting = wanted.expires_in
+        expires_at = None if lasting is None else datetime.now(UTC) + lasting
         key = ApiKey(
             id=self._ids.next(),
             prefix=prefix,
@@ -138,13 +139,16 @@ class ApiKeyService:
         old = await self._find(prefix)
         if old.revoked_at is not None:
             raise KeyCommandError(f"the key pgt_{old.prefix} is revoked; make a new one")
+        now = datetime.now(UTC)
+        if old.expires_at is not None and old.expires_at <= now:
+            raise KeyCommandError(f"the key pgt_{old.prefix} has expired; make a new one")
         wanted = NewKey(
             uid=old.uid,
             scopes=frozenset(Scope(scope) for scope in old.scopes),
             spaces=frozenset(old.spaces),
             app_id=old.app_id,
             name=old.name,
-            expires_in=old.expires_at - datetime.now(UTC) if old.expires_at else None,
+            expires_in=old.expires_at - now if old.expires_at else None,
         )
         await self._keys.expire_within(old, overlap.total_seconds())
         return await self.create(wanted)

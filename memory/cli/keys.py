@@ -33,13 +33,16 @@ def create(
     expires_in: str | None,
 ) -> None:
     default = () if uid is None else (Scope.DATABASES_READ, Scope.DATABASES_WRITE)
+    lasting = _duration(expires_in) if expires_in else None
+    if lasting == timedelta(0):
+        raise KeyCommandError(f"--expires-in {expires_in}: the key would never work")
     wanted = NewKey(
         uid=_checked_uid(uid),
         scopes=frozenset(scopes or default),
         spaces=frozenset(spaces),
         app_id=_checked_app(app_id),
         name=name[:64],
-        expires_in=_duration(expires_in) if expires_in else None,
+        expires_in=lasting,
     )
     _, token = _with_keys(lambda keys: keys.create(wanted))
     say(token)

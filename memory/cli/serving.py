@@ -4,11 +4,14 @@ import asyncio
 import os
 import signal
 import socket
+import threading
+import time
 from importlib.metadata import version
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from core.postgres.startup import StartupError
@@ -44,9 +47,26 @@ def _serve(settings: Settings) -> None:
             _Server(_config(create_app(ready)), banner).run(sockets=[listener])
             return
         os.environ.update(_environment(ready))
-        config = _config("memory.app:from_environment", factory=True, workers=ready.workers)
+        config = _config("memory.cli.serving:worker", factory=True, workers=ready.workers)
+        # Who calls from here on waits for a worker, and is not turned away.
+        listener.listen(config.backlog)
         say(banner)
         Multiprocess(config, sockets=[listener]).run()
+
+
+def worker() -> FastAPI:
+    """The application of a worker process, whose environment names the prepared server."""
+    settings = Settings.load()
+    configure_logs(settings)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    return create_app(settings)
+
+
+def _end_with_parent(parent: int) -> None:
+    """A worker whose service was killed would keep the port, and nobody would stop it."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Mapping
 
 from core.errors import InvalidRequest
@@ -206,10 +207,7 @@ def _position(cursor: str | None) -> int | None:
     """The id that a page ends at, from its cursor."""
     if cursor is None:
         return None
-    try:
-        position = int(cursor, 16)
-    except ValueError:
-        position = 0
+    position = int(cursor, 16) if re.fullmatch(r"[0-9a-f]{1,16}", cursor) else 0
     if not 0 < position <= LARGEST:
         raise InvalidRequest(
             "cursor: not a cursor of this listing",

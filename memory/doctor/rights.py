@@ -24,7 +24,7 @@ def _table(table: str, privileges: str) -> Right:
     return Right(
         f"{privileges} ON TABLE pgtwin.{table}",
         f"(SELECT {held} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE n.nspname = 'pgtwin' AND c.relname = '{table}') IS NOT FALSE",  # noqa: S608
+        f" WHERE n.nspname = 'pgtwin' AND c.relname = '{table}') IS NOT FALSE",
         f"GRANT {privileges} ON pgtwin.{table} TO {{login}};",
     )
 
@@ -34,7 +34,7 @@ def _column(table: str, column: str) -> Right:
         f"UPDATE ({column}) ON TABLE pgtwin.{table}",
         f"(SELECT has_column_privilege(c.oid, '{column}', 'UPDATE')"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE n.nspname = 'pgtwin' AND c.relname = '{table}') IS NOT FALSE",  # noqa: S608
+        f" WHERE n.nspname = 'pgtwin' AND c.relname = '{table}') IS NOT FALSE",
         f"GRANT UPDATE ({column}) ON pgtwin.{table} TO {{login}};",
     )
 

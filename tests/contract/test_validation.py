@@ -160,6 +160,17 @@ async def test_unknown_fields_are_refused_on_v1(
     assert_invalid(admin, answer, 422, "body" if name == "\ud800" else name)
 
 
+@pytest.mark.parametrize(
+    "fields", [{f"x{number}": 1 for number in range(10_000)}, {"x" * 100_000: 1}], ids=len
+)
+async def test_the_answer_to_any_number_of_mistakes_is_short(
+    admin: Api, fields: dict[str, Any]
+) -> None:
+    answer = await admin.post(CREATE, fields)
+    assert_invalid(admin, answer, 422)
+    assert len(json.dumps(answer.body)) < 20_000
+
+
 async def test_of_a_field_given_twice_the_last_counts(api: Api, uid: str) -> None:
     body = f'{{"uid": "other", "database_name": "!", "uid": "{uid}", "database_name": "a"}}'
     created = await api.send("POST", CREATE, content=body.encode(), headers=JSON)

@@ -58,9 +58,9 @@ def own_server(major: int = 18) -> Iterator[str]:
         pytest.skip(f"there is no PostgreSQL 15 in {DEBIAN_15}")
     folder = Path(tempfile.mkdtemp(prefix="pgtwin-tests-"))
     folder.chmod(0o711)
-    options = {"fsync": "off"}
+    server = EmbeddedServer(folder, major=major, binaries=binaries, settings={"fsync": "off"})
     try:
-        with EmbeddedServer(folder, major=major, binaries=binaries, settings=options) as server:
+        with server:
             yield server.superuser_url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -392,9 +392,7 @@ async def test_many_preparations_at_once_all_succeed() -> None:
     with own_server() as url:
         names = ["same", "same", *(f"of_its_own_{number}" for number in range(6))]
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(prepare(with_database(url, name), MASTER_SECRET, log=print))
-                for name in names
-            ]
+            prepared = [prepare(with_database(url, name), MASTER_SECRET) for name in names]
+            tasks = [group.create_task(each) for each in prepared]
         for task in tasks:
             await run(task.result().control_url, "SELECT 1")

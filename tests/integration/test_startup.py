@@ -2,10 +2,13 @@
 
 import asyncio
 import secrets
+import shutil
 import socket
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -13,6 +16,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from core.postgres.embedded import EmbeddedServer
 from core.postgres.engine import create_engine
 from core.postgres.identifiers import Identifier
 from core.postgres.preparation import login_url, prepare
@@ -185,6 +189,32 @@ async def test_a_login_without_createrole_may_not_prepare(admin_url: str) -> Non
     async with database(admin_url) as url, login(admin_url) as other:
         name = urlsplit(url).path.lstrip("/")
         assert "CREATEROLE" in await refusal(prepare(with_database(other, name), MASTER_SECRET))
+
+
+@pytest.mark.parametrize("name", ["", "postgres", "template1"])
+async def test_the_servers_own_databases_are_not_prepared(admin_url: str, name: str) -> None:
+    assert "name another" in await refusal(prepare(with_database(admin_url, name), MASTER_SECRET))
+
+
+@pytest.fixture
+def fresh_url() -> Iterator[str]:
+    """A superuser's URL of a server that nothing was prepared on."""
+    folder = Path(tempfile.mkdtemp(prefix="pgtwin-tests-"))
+    folder.chmod(0o711)
+    with EmbeddedServer(folder, settings={"fsync": "off"}) as server:
+        yield server.superuser_url
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+async def test_another_secret_is_refused_unless_it_is_to_replace_the_first(fresh_url: str) -> None:
+    url, other = with_database(fresh_url, "pgtwin"), f"another-{MASTER_SECRET}"
+    first = await prepare(url, MASTER_SECRET)
+    assert "--new-secret" in await refusal(prepare(url, other))
+    await run(first.control_url, "SELECT 1")
+    second = await prepare(url, other, new_secret=True)
+    await run(second.control_url, "SELECT 1")
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await run(first.control_url, "SELECT 1")
 
 
 async def test_a_missing_database_is_created_by_a_login_that_may(admin_url: str) -> None:
