@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -40,12 +41,13 @@ def create_app(settings: Settings) -> FastAPI:
         database=Database(create_engine(settings.dsn, settings)),
         master_secret=settings.master_secret.get_secret_value(),
     )
-    app = FastAPI(
+    app = FastAPIOffline(
         title="pgtwin",
         version=version("pgtwin-server"),
         description=DESCRIPTION,
         lifespan=_lifespan,
         redoc_url=None,
+        static_url="/docs/assets",
         redirect_slashes=False,
     )
     app.state.services = services

@@ -36,11 +36,12 @@ root_only = pytest.mark.skipif(not IS_ROOT, reason="is about what root does")
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 SERVICE = """
-import json, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 from core.postgres.embedded import EmbeddedServer
 
-signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
+# A print may be under way when the signal comes, and must not be entered twice.
+signal.signal(signal.SIGINT, lambda *_: os.write(1, b"interrupted\\n"))
 with EmbeddedServer(Path(sys.argv[1])) as server:
     seen = {"pid": server.pid, "adopted": server.adopted, "url": server.superuser_url}
     print(json.dumps(seen), flush=True)
