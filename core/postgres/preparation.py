@@ -25,6 +25,7 @@ _COLLISIONS = (
     asyncpg.DuplicateObjectError,
     asyncpg.UniqueViolationError,
     asyncpg.InternalServerError,
+    asyncpg.DeadlockDetectedError,
 )
 
 _TRIES = 50

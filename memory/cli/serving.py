@@ -1,11 +1,11 @@
 """`pgtwind serve`."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import socket
 import threading
-import time
 from importlib.metadata import version
 from types import FrameType
 from typing import Any
@@ -58,15 +58,16 @@ def worker() -> FastAPI:
     """The application of a worker process, whose environment names the prepared server."""
     settings = Settings.load()
     configure_logs(settings)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     return create_app(settings)
 
 
-def _end_with_parent(parent: int) -> None:
+def _end_with_parent() -> None:
     """A worker whose service was killed would keep the port, and nobody would stop it."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -69,6 +69,7 @@ _RIGHTS = (
             "create_roles(bigint, text, text, text)",
             "close_roles(bigint)",
             "drop_roles(bigint)",
+            "version()",
         )
     ),
     _table("database_meta", "SELECT, INSERT, UPDATE"),
@@ -95,6 +96,10 @@ async def missing_rights(settings: Settings) -> list[Right]:
                 holds = await connection.fetchval(f"SELECT {right.condition}")
             except (asyncpg.UndefinedObjectError, asyncpg.InsufficientPrivilegeError):
                 holds = False
+            except asyncpg.UndefinedFunctionError:
+                mend = "pgtwind init --admin-url URL, once more"
+                missing.append(Right(right.right, right.condition, mend))
+                continue
             if not holds:
                 mend = right.mend.format(**dict(names or {}))
                 missing.append(Right(right.right, right.condition, mend))

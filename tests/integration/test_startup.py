@@ -280,6 +280,7 @@ RIGHTS = [
     "EXECUTE ON FUNCTION pgtwin_admin.create_roles(bigint, text, text, text)",
     "EXECUTE ON FUNCTION pgtwin_admin.close_roles(bigint)",
     "EXECUTE ON FUNCTION pgtwin_admin.drop_roles(bigint)",
+    "EXECUTE ON FUNCTION pgtwin_admin.version()",
     *(f"{each} ON pgtwin.database_meta" for each in ("SELECT", "INSERT", "UPDATE")),
     *(f"{each} ON pgtwin.schema_meta" for each in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     *(f"{each} ON pgtwin.instance_lease" for each in ("SELECT", "INSERT", "UPDATE", "DELETE")),
@@ -359,3 +360,13 @@ async def test_a_schema_behind_is_refused_even_where_its_version_can_not_be_read
         assert "alembic_version" in await refusal(make_ready(alone, print))
     finally:
         await run(url, "GRANT SELECT ON pgtwin.alembic_version TO pgtwin_control")
+
+
+async def test_a_missing_role_function_is_told_with_the_command_that_makes_it(
+    admin_url: str,
+) -> None:
+    async with control_database(admin_url) as settings:
+        await run(admin_of(settings, admin_url), "DROP FUNCTION pgtwin_admin.close_roles(bigint)")
+        message = await refusal(make_ready(settings, print))
+        assert "close_roles" in message
+        assert "pgtwind init" in message
