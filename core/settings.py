@@ -113,6 +113,18 @@ class Settings(BaseSettings):
     statement_timeout: float = Field(
         60, gt=0, le=MAX_SECONDS, description="Seconds that a management statement may run."
     )
+    pg_bin_dir: Path | None = Field(
+        None,
+        description="Folder of PostgreSQL's client programs (pg_dump, pg_restore), of the "
+        "server's version or newer; empty: those of the embedded server.",
+    )
+    operation_lease: float = Field(
+        30,
+        gt=0,
+        le=MAX_SECONDS,
+        description="Seconds without a sign of life after which a worker's operations are "
+        "taken over.",
+    )
     body_limit: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."

@@ -20,6 +20,8 @@ from memory.api_keys.tasks import keep_last_used
 from memory.instances.service import InstanceLeases
 from memory.services import Services
 
+# How long running operations may take when the service stops; others take over the rest.
+SHUTDOWN_SECONDS = 10.0
 DESCRIPTION = (
     "Database-as-a-service in one PostgreSQL. Every database is a twin: a `prod` and a `test` "
     "schema with roles of their own. Every answer is an envelope `{code, message, data?, sid}`; "
@@ -77,10 +79,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(leases.keep()),
         asyncio.create_task(keep_last_used(services.database, services.key_usage)),
+        asyncio.create_task(services.runner.keep()),
+        asyncio.create_task(services.runner.beat_while_running()),
     ]
     try:
         yield
     finally:
+        await services.runner.stop(SHUTDOWN_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

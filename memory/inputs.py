@@ -1,6 +1,6 @@
 """What callers may send: the types that inputs are made of, with their limits."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -28,13 +28,16 @@ class Input(BaseModel):
     """A request body; unknown fields are refused, and on the drop-in mount ignored."""
 
     model_config = ConfigDict(extra="forbid")
+    # Fields that the drop-in mount's clients do not know, and so can't mean.
+    V1_ONLY: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
     def _for_mount(cls, fields: Any) -> Any:
         if not is_drop_in() or not isinstance(fields, dict):
             return fields
-        return {name: value for name, value in fields.items() if name in cls.model_fields}
+        known = cls.model_fields.keys() - cls.V1_ONLY
+        return {name: value for name, value in fields.items() if name in known}
 
 
 def _from_decimal(value: Any) -> Any:
@@ -86,18 +89,21 @@ SpaceId = Annotated[
         }
     ),
 ]
-DatabaseId = Annotated[
-    int,
-    Field(strict=True, ge=SMALLEST, le=LARGEST, description="The database's id"),
-    BeforeValidator(_from_decimal),
-    WithJsonSchema(
+
+
+def _id_schema(what: str) -> WithJsonSchema:
+    return WithJsonSchema(
         {
-            "description": "The database's id, as a number or as its decimal digits",
+            "description": f"The {what}'s id, as a number or as its decimal digits",
             "anyOf": [
                 # No maximum: the document's numbers are floats, and 2^63 - 1 is none.
                 {"type": "integer", "minimum": SMALLEST},
                 {"type": "string", "pattern": "^[0-9]{1,19}$"},
             ],
         }
-    ),
-]
+    )
+
+
+_Id = Annotated[int, Field(strict=True, ge=SMALLEST, le=LARGEST), BeforeValidator(_from_decimal)]
+DatabaseId = Annotated[_Id, _id_schema("database")]
+OperationId = Annotated[_Id, _id_schema("operation")]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pydantic import SecretStr
 
 from core.postgres.embedded import EmbeddedServer
 from core.postgres.engine import create_engine
-from core.postgres.preparation import prepare
+from core.postgres.preparation import PREPARATION_VERSION, prepare
 from core.postgres.startup import StartupError, check_server, ensure_database, wait_for_server
 from core.settings import Settings
 from memory.control_schema import current_revision, migrate, newest_revision
@@ -112,12 +113,10 @@ async def check(settings: Settings) -> None:
     connection = await asyncpg.connect(settings.dsn, timeout=settings.connect_timeout)
     try:
         await check_server(connection)
+        prepared = await _preparation(connection)
         row = await connection.fetchrow(
-            "SELECT rolname, rolsuper OR rolbypassrls AS too_strong,"
-            # Through the catalog: a name can't be looked up without the schema's USAGE.
-            " EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
-            "  WHERE n.nspname = 'pgtwin_admin' AND p.proname = 'version') AS prepared"
-            " FROM pg_roles WHERE rolname = current_user"
+            "SELECT rolsuper OR rolbypassrls AS too_strong FROM pg_roles"
+            " WHERE rolname = current_user"
         )
     finally:
         await connection.close()
@@ -126,11 +125,29 @@ async def check(settings: Settings) -> None:
             "DATABASE_URL logs in as a superuser, which the service never does: "
             "run `pgtwind init --admin-url URL` once and use the URL that it prints"
         )
-    if not row["prepared"]:
+    if prepared is None:
         raise StartupError(
             "the database is not prepared: run `pgtwind init --admin-url URL` once, with an "
             "administrator's URL of this database, and use the URL that it prints"
         )
+    if prepared < PREPARATION_VERSION:
+        raise StartupError(
+            "the database was prepared by an older release: run `pgtwind init --admin-url URL` "
+            "once more, with PGTWIN_MASTER_SECRET as it is"
+        )
+
+
+async def _preparation(connection: asyncpg.Connection) -> int | None:
+    """The version that the database was prepared by; None: it was not.
+
+    Read from the catalog: without its schema's USAGE the function can't even be looked up.
+    """
+    version = await connection.fetchval(
+        "SELECT p.prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+        " WHERE n.nspname = 'pgtwin_admin' AND p.proname = 'version'"
+    )
+    found = re.search(r"\d+", version or "")
+    return int(found[0]) if found else None
 
 
 async def _migrate(settings: Settings, owner_url: str, log: Log) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.ids import IdGenerator
+from core.postgres.embedded import bundled_binaries
 from core.postgres.engine import Database
 from core.settings import Settings
 from memory.api_keys.repository import ApiKeyRepository
@@ -12,8 +13,12 @@ from memory.api_keys.service import ApiKeyService
 from memory.api_keys.usage import KeyUsage
 from memory.audit.repository import AuditRepository
 from memory.audit.service import AuditTrail
+from memory.databases.handlers import CloneHandler, DropHandler, Workshop
 from memory.databases.repository import DatabaseRepository
 from memory.databases.service import DatabaseService
+from memory.operations.repository import OperationRepository
+from memory.operations.runner import OperationRunner
+from memory.operations.service import OperationService
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,28 @@ class Services:
     master_secret: str = field(repr=False)
     ids: IdGenerator = field(default_factory=IdGenerator)
     key_usage: KeyUsage = field(default_factory=KeyUsage)
+    runner: OperationRunner = field(init=False)
+
+    def __post_init__(self) -> None:
+        runner = OperationRunner(self.database, self.settings.operation_lease)
+        workshop = Workshop(
+            database=self.database,
+            dsn=self.settings.dsn or "",
+            master_secret=self.master_secret,
+            worker=runner.worker,
+            programs=self.settings.pg_bin_dir or bundled_binaries().pg_dump.parent,
+            operations=self.operations,
+        )
+        runner.use(
+            {
+                "clone_database": CloneHandler(workshop),
+                "drop_database": DropHandler(workshop),
+            }
+        )
+        object.__setattr__(self, "runner", runner)
+
+    def operations(self, session: AsyncSession) -> OperationService:
+        return OperationService(OperationRepository(session))
 
     def audit(self, session: AsyncSession) -> AuditTrail:
         return AuditTrail(AuditRepository(session))
@@ -34,5 +61,10 @@ class Services:
 
     def databases(self, session: AsyncSession) -> DatabaseService:
         return DatabaseService(
-            DatabaseRepository(session), self.audit(session), self.ids, self.master_secret
+            DatabaseRepository(session),
+            self.audit(session),
+            self.ids,
+            self.master_secret,
+            self.operations(session),
+            self.runner.worker,
         )

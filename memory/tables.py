@@ -4,5 +4,6 @@ from memory.api_keys.models import ApiKey
 from memory.audit.models import AuditEntry
 from memory.databases.models import DatabaseMeta, SchemaMeta
 from memory.instances.models import InstanceLease
+from memory.operations.models import Operation
 
-TABLES = (DatabaseMeta, SchemaMeta, ApiKey, AuditEntry, InstanceLease)
+TABLES = (DatabaseMeta, SchemaMeta, ApiKey, AuditEntry, InstanceLease, Operation)

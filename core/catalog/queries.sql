@@ -14,3 +14,169 @@ LEFT JOIN pg_depend d
 LEFT JOIN pg_class c ON c.oid = d.objid
 WHERE n.nspname = ANY (:schema_names)
 GROUP BY n.nspname
+
+-- name: copied_tables
+-- The tables of a schema that hold rows of their own, and how each column is copied: 'plain';
+-- 'text' through its text form, where its type belongs to the schema and so is another type in
+-- the copy; 'named' for values that are names of objects. Generated columns have no values.
+SELECT c.relname::text AS table_name,
+       c.relrowsecurity AND c.relforcerowsecurity AS forced,
+       array_remove(array_agg(a.attname::text ORDER BY a.attnum), NULL) AS columns,
+       array_remove(array_agg(
+           CASE WHEN a.attname IS NULL THEN NULL
+                WHEN coalesce(nullif(t.typelem, 0), t.oid) IN (
+                    'regclass'::regtype, 'regtype'::regtype, 'regproc'::regtype,
+                    'regprocedure'::regtype, 'regoper'::regtype, 'regoperator'::regtype,
+                    'regconfig'::regtype, 'regdictionary'::regtype, 'regnamespace'::regtype,
+                    'regrole'::regtype, 'regcollation'::regtype) THEN 'named'
+                WHEN t.typnamespace = :schema_oid THEN 'text'
+                ELSE 'plain' END ORDER BY a.attnum), NULL) AS ways,
+       array_remove(array_agg(format_type(a.atttypid, NULL) ORDER BY a.attnum), NULL) AS types
+FROM pg_depend d
+JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'r'
+LEFT JOIN pg_attribute a
+    ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+LEFT JOIN pg_type t ON t.oid = a.atttypid
+WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = :schema_oid
+  AND d.classid = 'pg_class'::regclass AND d.objsubid = 0
+GROUP BY c.oid, c.relname, c.relrowsecurity, c.relforcerowsecurity
+ORDER BY c.oid
+
+-- name: sequences
+SELECT c.relname::text AS sequence_name
+FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S'
+WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = :schema_oid
+  AND d.classid = 'pg_class'::regclass AND d.objsubid = 0
+ORDER BY c.oid
+
+-- name: casts
+-- Casts from or to types of a schema; they belong to no schema and so to no schema's dump.
+SELECT format_type(k.castsource, NULL) AS source, format_type(k.casttarget, NULL) AS target,
+       CASE k.castmethod WHEN 'f' THEN k.castfunc::regprocedure::text END AS function,
+       k.castmethod::text AS method, k.castcontext::text AS context,
+       obj_description(k.oid, 'pg_cast') AS comment
+FROM pg_cast k
+JOIN pg_type s ON s.oid = k.castsource JOIN pg_type t ON t.oid = k.casttarget
+WHERE s.typnamespace = :schema_oid OR t.typnamespace = :schema_oid
+ORDER BY k.oid
+
+-- name: role_default_privileges
+-- What a role grants on all that it will make, wherever; no schema's dump has it.
+SELECT a.defaclobjtype::text AS object_type, x.privilege_type,
+       CASE WHEN x.grantee = 0 THEN NULL ELSE pg_get_userbyid(x.grantee)::text END AS grantee,
+       x.is_grantable
+FROM pg_default_acl a, aclexplode(a.defaclacl) AS x
+WHERE a.defaclnamespace = 0 AND a.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = :role)
+ORDER BY 1, 3 NULLS FIRST, 2
+
+-- name: inventory
+-- Everything in a schema by kind and name, to hold a copy against its source.
+WITH member AS (
+    SELECT classid, objid FROM pg_depend
+    WHERE refclassid = 'pg_namespace'::regclass AND refobjid = :schema_oid AND objsubid = 0
+), relation AS (
+    SELECT c.oid, c.relname, c.relkind::text AS kind FROM member JOIN pg_class c ON c.oid = objid
+    WHERE classid = 'pg_class'::regclass
+)
+SELECT 'relation ' || kind AS kind, relname::text AS name FROM relation
+UNION ALL
+SELECT 'column', r.relname || '.' || a.attname FROM relation r
+JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'index', r.relname || '.' || i.relname FROM relation r
+JOIN pg_index x ON x.indrelid = r.oid JOIN pg_class i ON i.oid = x.indexrelid
+UNION ALL
+SELECT 'constraint ' || k.contype::text, r.relname || '.' || k.conname FROM relation r
+JOIN pg_constraint k ON k.conrelid = r.oid
+UNION ALL
+SELECT 'default', r.relname || '.' || a.attname FROM relation r
+JOIN pg_attribute a ON a.attrelid = r.oid AND a.atthasdef AND NOT a.attisdropped
+UNION ALL
+SELECT 'trigger', r.relname || '.' || t.tgname FROM relation r
+JOIN pg_trigger t ON t.tgrelid = r.oid WHERE NOT t.tgisinternal
+UNION ALL
+SELECT 'rule', r.relname || '.' || w.rulename FROM relation r JOIN pg_rewrite w ON w.ev_class = r.oid
+UNION ALL
+SELECT 'policy', r.relname || '.' || p.polname FROM relation r JOIN pg_policy p ON p.polrelid = r.oid
+UNION ALL
+SELECT 'routine ' || p.prokind::text, p.proname || '/' || p.pronargs FROM member
+JOIN pg_proc p ON p.oid = objid WHERE classid = 'pg_proc'::regclass
+UNION ALL
+SELECT 'type ' || t.typtype::text, t.typname::text FROM member
+JOIN pg_type t ON t.oid = objid WHERE classid = 'pg_type'::regclass
+UNION ALL
+SELECT 'operator', o.oprname::text FROM member
+JOIN pg_operator o ON o.oid = objid WHERE classid = 'pg_operator'::regclass
+UNION ALL
+SELECT 'statistics', s.stxname::text FROM member
+JOIN pg_statistic_ext s ON s.oid = objid WHERE classid = 'pg_statistic_ext'::regclass
+UNION ALL
+SELECT 'collation', c.collname::text FROM member
+JOIN pg_collation c ON c.oid = objid WHERE classid = 'pg_collation'::regclass
+UNION ALL
+SELECT 'conversion', c.conname::text FROM member
+JOIN pg_conversion c ON c.oid = objid WHERE classid = 'pg_conversion'::regclass
+UNION ALL
+SELECT 'text search', classid::regclass::text FROM member
+WHERE classid IN ('pg_ts_config'::regclass, 'pg_ts_dict'::regclass,
+                  'pg_ts_parser'::regclass, 'pg_ts_template'::regclass)
+UNION ALL
+SELECT 'operator class or family', classid::regclass::text FROM member
+WHERE classid IN ('pg_opclass'::regclass, 'pg_opfamily'::regclass)
+
+-- name: lock_need
+-- Bounds the locks that one transaction needs to make or drop what is in some schemas. A table
+-- takes a dozen, with its row type, array type, TOAST table, index and constraints.
+SELECT count(d.objid) AS objects,
+       (coalesce(sum(CASE WHEN c.relkind IN ('r', 'p', 'm', 'f') THEN 12 ELSE 3 END), 0)
+        + 3 * coalesce(sum((SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid)), 0)
+       )::bigint AS needed,
+       current_setting('max_locks_per_transaction')::bigint * (
+           current_setting('max_connections')::int
+           + current_setting('max_prepared_transactions')::int) AS room
+FROM pg_namespace n
+JOIN pg_depend d ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
+    AND d.objsubid = 0
+LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+WHERE n.nspname = ANY (:schema_names)
+
+-- name: droppable
+-- Objects of some schemas in an order in which each drop takes little else along: tables that
+-- others inherit from, or are partitions of, come when these are gone.
+SELECT kind, name FROM (
+    SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+                          WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'S' THEN 'SEQUENCE'
+                          WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END AS kind,
+           format('%I.%I', n.nspname, c.relname) AS name,
+           CASE WHEN c.relkind IN ('v', 'm') THEN 0
+                WHEN c.relkind IN ('r', 'p', 'f') THEN 1 ELSE 2 END AS turn
+    FROM pg_namespace n
+    JOIN pg_depend d ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
+        AND d.classid = 'pg_class'::regclass AND d.objsubid = 0
+    JOIN pg_class c ON c.oid = d.objid
+    WHERE n.nspname = ANY (:schema_names) AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S', 'c')
+      AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)
+      -- A sequence that a column is tied to goes with its table.
+      AND NOT (c.relkind = 'S' AND EXISTS (
+          SELECT FROM pg_depend o WHERE o.classid = 'pg_class'::regclass AND o.objid = c.oid
+            AND o.refclassid = 'pg_class'::regclass AND o.deptype IN ('a', 'i')))
+    UNION ALL
+    SELECT CASE p.prokind WHEN 'a' THEN 'AGGREGATE' ELSE 'ROUTINE' END,
+           p.oid::regprocedure::text, 3
+    FROM pg_namespace n
+    JOIN pg_depend d ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
+        AND d.classid = 'pg_proc'::regclass
+    JOIN pg_proc p ON p.oid = d.objid
+    WHERE n.nspname = ANY (:schema_names)
+      -- Part of a type, such as a range's constructors: these go with it.
+      AND NOT EXISTS (SELECT FROM pg_depend o WHERE o.classid = 'pg_proc'::regclass
+                      AND o.objid = p.oid AND o.deptype = 'i')
+    UNION ALL
+    SELECT 'TYPE', format('%I.%I', n.nspname, t.typname), 4
+    FROM pg_namespace n
+    JOIN pg_depend d ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
+        AND d.classid = 'pg_type'::regclass
+    JOIN pg_type t ON t.oid = d.objid AND t.typtype IN ('e', 'd', 'r')
+    WHERE n.nspname = ANY (:schema_names)
+) AS objects
+ORDER BY turn LIMIT :limit

@@ -32,7 +32,7 @@ _BY_SQLSTATE: dict[str, type[AppError]] = {
 }
 
 # The driver's way of saying that the connection is gone, where there is no SQLSTATE.
-_LOST = (ConnectionError, TimeoutError, asyncpg.InterfaceError)
+_LOST = (ConnectionError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def driver_error(error: BaseException) -> BaseException:

@@ -67,6 +67,15 @@ class RoleName(Identifier):
         """The login that changes tables; it may become either owner."""
         return cls(f"d{database_id}_ddl")
 
+    @classmethod
+    def all(cls, database_id: int) -> list[Self]:
+        """Every role that a database is made with."""
+        return [
+            *(cls.owner(environment, database_id) for environment in Environment),
+            *(cls.app(environment, database_id) for environment in Environment),
+            cls.ddl(database_id),
+        ]
+
 
 def literal(value: str) -> str:
     """A string literal, for messages that can't carry parameters.

@@ -17,9 +17,9 @@ from core.postgres.startup import StartupError, check_server, ensure_database
 OWNER, CONTROL = Identifier("pgtwin_owner"), Identifier("pgtwin_control")
 # Owns the role functions where nobody is superuser.
 ROLES = Identifier("pgtwin_roles")
-PREPARATION_VERSION = 1
+PREPARATION_VERSION = 2
 _NOT_OURS = ("", "postgres", "template0", "template1")
-_OWN_SCHEMAS = ("pgtwin", "pgtwin_admin", "pgtwin_ext")
+_OWN_SCHEMAS = ("pgtwin", "pgtwin_admin", "pgtwin_ext", "pgtwin_rt")
 # Roles are shared by all databases of a server, so two preparations can meet in them.
 _COLLISIONS = (
     asyncpg.DuplicateObjectError,
@@ -185,6 +185,8 @@ async def _functions_owner(connection: Connection) -> Identifier:
     options = " WITH SET TRUE, INHERIT TRUE" if connection.get_server_version().major >= 16 else ""
     await connection.execute(f"GRANT {OWNER} TO CURRENT_USER{options}")
     await connection.execute(f"GRANT {ROLES} TO CURRENT_USER{options}")
+    # To rename the schemas that the service owns.
+    await connection.execute(f"GRANT {CONTROL} TO {ROLES}")
     return ROLES
 
 
@@ -202,6 +204,7 @@ async def _make_schemas(connection: Connection, functions_owner: Identifier) -> 
         "REVOKE ALL ON SCHEMA public FROM PUBLIC;"
         f"CREATE SCHEMA IF NOT EXISTS pgtwin AUTHORIZATION {OWNER};"
         f"CREATE SCHEMA IF NOT EXISTS pgtwin_admin AUTHORIZATION {functions_owner};"
+        f"CREATE SCHEMA IF NOT EXISTS pgtwin_rt AUTHORIZATION {functions_owner};"
         "CREATE SCHEMA IF NOT EXISTS pgtwin_ext;"
         f"GRANT USAGE ON SCHEMA pgtwin TO {CONTROL};"
         "GRANT USAGE ON SCHEMA pgtwin_ext TO PUBLIC"
@@ -216,13 +219,15 @@ async def _make_schemas(connection: Connection, functions_owner: Identifier) -> 
 
 async def _take_over(connection: Connection, functions_owner: Identifier) -> None:
     """Give a superuser what an earlier preparation without one left to `pgtwin_roles`."""
-    functions = await connection.fetch(
-        "SELECT oid::regprocedure::text AS name FROM pg_proc"
-        " WHERE pronamespace = 'pgtwin_admin'::regnamespace"
+    owned = await connection.fetch(
+        "SELECT 'FUNCTION ' || oid::regprocedure AS name FROM pg_proc"
+        " WHERE pronamespace IN ('pgtwin_admin'::regnamespace, 'pgtwin_rt'::regnamespace)"
+        " UNION ALL SELECT 'TABLE ' || oid::regclass FROM pg_class"
+        " WHERE relnamespace = 'pgtwin_admin'::regnamespace AND relkind = 'r'"
+        " UNION ALL VALUES ('SCHEMA pgtwin_admin'), ('SCHEMA pgtwin_rt')"
     )
-    await connection.execute(f"ALTER SCHEMA pgtwin_admin OWNER TO {functions_owner}")
-    for function in functions:
-        await connection.execute(f"ALTER FUNCTION {function['name']} OWNER TO {functions_owner}")
+    for thing in owned:
+        await connection.execute(f"ALTER {thing['name']} OWNER TO {functions_owner}")
 
 
 async def _close_other_databases(connection: Connection) -> None:

@@ -83,7 +83,95 @@ RETURNS name[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $
 $$;
 
 CREATE OR REPLACE FUNCTION pgtwin_admin.version()
-RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT 1';
+RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT 2';
+
+-- A ticket lets the login of a new database, once, fill it from another: it becomes a member of
+-- the source's owners and has the schemas' names changed, both for the length of a transaction.
+-- `done_at` is written by that transaction, and so tells whether it was committed.
+CREATE TABLE IF NOT EXISTS pgtwin_admin.copy_ticket (
+    id bigint PRIMARY KEY,
+    digest bytea NOT NULL UNIQUE,
+    source_id bigint NOT NULL,
+    target_id bigint NOT NULL,
+    environments text[] NOT NULL,
+    source_schemas text[] NOT NULL,
+    target_schemas text[] NOT NULL,
+    done_at timestamptz
+);
+GRANT SELECT, INSERT, DELETE ON pgtwin_admin.copy_ticket TO pgtwin_control;
+
+CREATE OR REPLACE FUNCTION pgtwin_admin.checked_ticket(ticket text)
+RETURNS pgtwin_admin.copy_ticket LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found pgtwin_admin.copy_ticket;
+BEGIN
+    SELECT * INTO found FROM pgtwin_admin.copy_ticket AS t
+    WHERE t.digest = sha256(convert_to(ticket, 'UTF8')) AND t.done_at IS NULL
+      AND session_user = 'd' || t.target_id || '_ddl';
+    IF found.id IS NULL THEN
+        RAISE EXCEPTION 'no such ticket' USING ERRCODE = '42501';
+    END IF;
+    RETURN found;
+END $$;
+
+-- Drops, and other copies, of the source wait; until the session ends.
+CREATE OR REPLACE FUNCTION pgtwin_rt.lock_source(ticket text)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_lock((pgtwin_admin.checked_ticket(ticket)).source_id);
+END $$;
+
+CREATE OR REPLACE FUNCTION pgtwin_rt.begin_copy(ticket text)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found pgtwin_admin.copy_ticket := pgtwin_admin.checked_ticket(ticket);
+    environment text;
+BEGIN
+    FOREACH environment IN ARRAY found.environments LOOP
+        EXECUTE format(
+            CASE WHEN current_setting('server_version_num')::int >= 160000
+                THEN 'GRANT %I TO %I WITH INHERIT TRUE, SET FALSE' ELSE 'GRANT %I TO %I' END,
+            'd' || found.source_id || '_' || environment,
+            'd' || found.target_id || '_' || environment);
+    END LOOP;
+END $$;
+
+-- Inward: the source gets a passing name and the target the source's; outward: back again.
+CREATE OR REPLACE FUNCTION pgtwin_rt.swap(
+    ticket text, environment text, passing text, inward boolean
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found pgtwin_admin.copy_ticket := pgtwin_admin.checked_ticket(ticket);
+    place CONSTANT int := array_position(found.environments, environment);
+    source CONSTANT text := found.source_schemas[place];
+    target CONSTANT text := found.target_schemas[place];
+BEGIN
+    IF place IS NULL OR passing !~ '^pgtwin_copied_[0-9a-f]{16}$' THEN
+        RAISE EXCEPTION 'not a swap' USING ERRCODE = '22023';
+    END IF;
+    IF inward THEN
+        EXECUTE format('ALTER SCHEMA %I RENAME TO %I', source, passing);
+        EXECUTE format('ALTER SCHEMA %I RENAME TO %I', target, source);
+    ELSE
+        EXECUTE format('ALTER SCHEMA %I RENAME TO %I', source, target);
+        EXECUTE format('ALTER SCHEMA %I RENAME TO %I', passing, source);
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION pgtwin_rt.end_copy(ticket text)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found pgtwin_admin.copy_ticket := pgtwin_admin.checked_ticket(ticket);
+    environment text;
+BEGIN
+    FOREACH environment IN ARRAY found.environments LOOP
+        EXECUTE format('REVOKE %I FROM %I',
+            'd' || found.source_id || '_' || environment,
+            'd' || found.target_id || '_' || environment);
+    END LOOP;
+    UPDATE pgtwin_admin.copy_ticket SET done_at = now() WHERE id = found.id;
+END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA pgtwin_admin FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgtwin_admin TO pgtwin_control;
+GRANT USAGE ON SCHEMA pgtwin_rt TO PUBLIC;

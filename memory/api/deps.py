@@ -10,7 +10,10 @@ from core.errors import NotAuthenticated
 from memory import caller as callers
 from memory.api.gateway import vouched_caller
 from memory.api.mounts import is_drop_in
+from memory.api.transactions import AfterCommit as AfterCommitWork
 from memory.databases.service import DatabaseService
+from memory.operations.runner import OperationRunner
+from memory.operations.service import OperationService
 from memory.services import Services
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `pgtwind key create`")
@@ -43,9 +46,26 @@ async def authenticated(
     return await services.api_keys(session).authenticate(credentials.credentials)
 
 
+def operation_service(session: Session, services: ServicesDep) -> OperationService:
+    return services.operations(session)
+
+
+def operation_runner(request: Request) -> OperationRunner:
+    runner: OperationRunner = request.app.state.services.runner
+    return runner
+
+
+def after_commit(request: Request) -> AfterCommitWork:
+    work: AfterCommitWork = request.state.after_commit
+    return work
+
+
 def database_service(session: Session, services: ServicesDep) -> DatabaseService:
     return services.databases(session)
 
 
 Caller = Annotated[callers.Caller, Depends(authenticated)]
+Operations = Annotated[OperationService, Depends(operation_service)]
+Runner = Annotated[OperationRunner, Depends(operation_runner)]
+AfterCommit = Annotated[AfterCommitWork, Depends(after_commit)]
 Databases = Annotated[DatabaseService, Depends(database_service)]

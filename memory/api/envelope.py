@@ -10,6 +10,10 @@ from memory.api.mounts import is_drop_in
 T = TypeVar("T")
 
 
+# What the drop-in mount's clients do not know.
+_V1_ONLY = ("_str", "operation_id")
+
+
 class Answer(BaseModel):
     """What an endpoint answers with, inside the envelope."""
 
@@ -19,7 +23,7 @@ class Answer(BaseModel):
         fields: dict[str, Any] = serialize(self)
         if not is_drop_in():
             return fields
-        return {name: value for name, value in fields.items() if not name.endswith("_str")}
+        return {name: fields[name] for name in fields if not name.endswith(_V1_ONLY)}
 
 
 class Done(BaseModel):

@@ -1,6 +1,6 @@
 """One transaction a request, committed before its answer leaves, run again on a conflict."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from fastapi import Request
@@ -12,6 +12,21 @@ from core.errors import UnsupportedMediaType
 from core.postgres.engine import Database
 from core.telemetry import current_request
 from memory.api.mounts import current
+
+
+class AfterCommit:
+    """What an endpoint wants done between the commit and its answer."""
+
+    def __init__(self) -> None:
+        self._work: list[Callable[[], Awaitable[None]]] = []
+
+    def __call__(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._work.append(work)
+
+    async def run(self) -> None:
+        """Do it; an error takes the place of the endpoint's answer."""
+        for work in self._work:
+            await work()
 
 
 class TransactionalRoute(APIRoute):
@@ -34,9 +49,12 @@ class TransactionalRoute(APIRoute):
 
             async def work(session: AsyncSession) -> Response:
                 request.state.session = session
+                request.state.after_commit = AfterCommit()
                 return await handle(request)
 
-            return await database.transaction(work)
+            response = await database.transaction(work)
+            await request.state.after_commit.run()
+            return response
 
         return handle_in_transaction
 

@@ -4,12 +4,14 @@ from fastapi import APIRouter
 
 from memory.api.mounts import Mount
 from memory.databases import endpoints as databases
+from memory.operations import endpoints as operations
 
 
 def routers() -> list[APIRouter]:
     v1 = APIRouter(prefix=Mount.V1, tags=["v1"])
     v1.include_router(databases.actions)
     v1.include_router(databases.reads)
+    v1.include_router(operations.reads)
     # Not in the OpenAPI document, whose statuses, keys and strictness are those of /v1.
     drop_in = APIRouter(prefix=Mount.DROP_IN, include_in_schema=False)
     drop_in.include_router(databases.actions)

@@ -2,7 +2,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from memory.api.deps import Caller, Databases
+from core.clone.errors import (
+    CannotBeCloned,
+    ClientProgramFailed,
+    ClientProgramMissing,
+    CloneFailed,
+    SourceChanged,
+    TooLargeToClone,
+)
+from memory.api.deps import AfterCommit, Caller, Databases, Runner
 from memory.api.envelope import Done, Envelope
 from memory.api.errors import documented
 from memory.api.transactions import TransactionalRoute
@@ -15,6 +23,8 @@ from memory.databases.errors import (
     SpaceNotFound,
 )
 from memory.databases.schemas import (
+    CloneDatabase,
+    CloneRef,
     CreateDatabase,
     DatabaseDetail,
     DatabasePage,
@@ -24,6 +34,7 @@ from memory.databases.schemas import (
     ModifyDescription,
 )
 from memory.inputs import DatabaseId
+from memory.operations.errors import Interrupted
 
 # On both mounts; the reads below are on /v1 alone.
 actions = APIRouter(route_class=TransactionalRoute)
@@ -39,10 +50,46 @@ async def create_database(
     return Envelope(data=DatabaseRef.of(database))
 
 
+@actions.post(
+    "/clone_database",
+    responses=documented(
+        DatabaseNotFound,
+        SpaceNotFound,
+        NameTaken,
+        CloneFailed,
+        ClientProgramMissing,
+        ClientProgramFailed,
+        CannotBeCloned,
+        TooLargeToClone,
+        SourceChanged,
+        Interrupted,
+    ),
+)
+async def clone_database(
+    body: CloneDatabase,
+    caller: Caller,
+    databases: Databases,
+    runner: Runner,
+    after_commit: AfterCommit,
+) -> Envelope[CloneRef]:
+    """Copy a database whole, data and all, into a new one that owes it nothing."""
+    operation = await databases.clone(caller, body)
+    after_commit(lambda: runner.run(operation))
+    return Envelope(data=CloneRef.of_operation(operation))
+
+
 @actions.post("/drop_database", responses=documented(SpaceNotFound, DatabaseNotFound, DropFailed))
-async def drop_database(body: DropDatabase, caller: Caller, databases: Databases) -> Done:
+async def drop_database(
+    body: DropDatabase,
+    caller: Caller,
+    databases: Databases,
+    runner: Runner,
+    after_commit: AfterCommit,
+) -> Done:
     """Drop a database with all that is in it; its name is free at once."""
-    await databases.drop(caller, body)
+    operation = await databases.drop(caller, body)
+    if operation is not None:
+        after_commit(lambda: runner.run(operation))
     return Done()
 
 

@@ -16,6 +16,7 @@ class DatabaseStatus(StrEnum):
     """Only a ready database is visible to its users."""
 
     READY = "ready"
+    CLONING = "cloning"
 
 
 class DatabaseMeta(ControlRow, table=True):

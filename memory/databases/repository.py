@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.catalog.reader import SchemaSize, schema_sizes
+from core.catalog.reader import LockNeed, SchemaSize, droppable, lock_need, schema_sizes
 from core.postgres.identifiers import Environment, RoleName, SchemaName, literal
 from core.postgres.locks import Lock, hold
 from memory.caller import ANY_SPACE
@@ -137,6 +137,96 @@ class DatabaseRepository:
         database.deleted_at = func.now()  # type: ignore[assignment]
         database.update_by = acting_uid
         await self._session.flush()
+
+    async def bury_name(self, database: DatabaseMeta, acting_uid: str) -> None:
+        """Take the database away from its user, and end its sessions; the rest follows."""
+        database.deleted_at = func.now()  # type: ignore[assignment]
+        database.update_by = acting_uid
+        await self._session.flush()
+        await self._send([f"SELECT pgtwin_admin.close_roles({database.id})"])
+
+    async def drop_rest(self, database_id: int) -> None:
+        """Drop what is left of a database whose name is buried, with its schemas' rows."""
+        schemas = await self.schemas(database_id)
+        await self.drop_schemas(database_id, [SchemaName(each.schema_name) for each in schemas])
+        await self._session.exec(
+            delete(SchemaMeta).where(col(SchemaMeta.database_id) == database_id)
+        )
+
+    async def drop_batch(self, database_id: int, limit: int) -> int:
+        """Drop up to so many objects of a database's schemas; gives how many there were."""
+        names = [schema.schema_name for schema in await self.schemas(database_id)]
+        connection = await self._session.connection()
+        statements = await droppable(connection, names, limit)
+        if statements:
+            await self._send(statements)
+        return len(statements)
+
+    async def locks_needed(self, schemas: Sequence[SchemaMeta]) -> LockNeed:
+        """What dropping the schemas in one transaction would take of the server's locks."""
+        connection = await self._session.connection()
+        return await lock_need(connection, [schema.schema_name for schema in schemas])
+
+    async def lock_whole(self, database_id: int) -> None:
+        """Wait for whoever copies the database, and keep others from it until the end."""
+        connection = await self._session.connection()
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": database_id})
+
+    async def add_ticket(
+        self,
+        ticket_id: int,
+        digest: bytes,
+        source_id: int,
+        target_id: int,
+        names: Mapping[Environment, tuple[str, str]],
+    ) -> None:
+        """Let the target's login copy the source's schemas, once."""
+        connection = await self._session.connection()
+        await connection.execute(
+            text(
+                "INSERT INTO pgtwin_admin.copy_ticket (id, digest, source_id, target_id,"
+                " environments, source_schemas, target_schemas)"
+                " VALUES (:id, :digest, :source, :target, :environments, :sources, :targets)"
+            ),
+            {
+                "id": ticket_id,
+                "digest": digest,
+                "source": source_id,
+                "target": target_id,
+                "environments": [environment.value for environment in names],
+                "sources": [source for source, _ in names.values()],
+                "targets": [target for _, target in names.values()],
+            },
+        )
+
+    async def is_copied(self, ticket_id: int) -> bool:
+        """Whether the copy that the ticket was for is there, whole."""
+        connection = await self._session.connection()
+        found = await connection.execute(
+            text("SELECT done_at FROM pgtwin_admin.copy_ticket WHERE id = :id"), {"id": ticket_id}
+        )
+        return found.scalar_one_or_none() is not None
+
+    async def publish(self, database_id: int, ticket_id: int) -> None:
+        """Make a finished copy visible."""
+        database = await self._session.get_one(DatabaseMeta, database_id)
+        database.status = DatabaseStatus.READY
+        await self._session.flush()
+        await self._end_ticket(ticket_id)
+
+    async def discard(self, database_id: int, ticket_id: int, acting_uid: str) -> None:
+        """Remove a copy that was not finished; its name is free again."""
+        database = await self._session.get_one(DatabaseMeta, database_id)
+        names = [SchemaName(each.schema_name) for each in await self.schemas(database_id)]
+        await self.drop_schemas(database_id, names)
+        await self.bury(database, acting_uid)
+        await self._end_ticket(ticket_id)
+
+    async def _end_ticket(self, ticket_id: int) -> None:
+        connection = await self._session.connection()
+        await connection.execute(
+            text("DELETE FROM pgtwin_admin.copy_ticket WHERE id = :id"), {"id": ticket_id}
+        )
 
     async def make_schemas(
         self,

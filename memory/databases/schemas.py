@@ -1,4 +1,5 @@
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from core.postgres.identifiers import Environment
 from memory.api.envelope import Answer
 from memory.databases.models import DatabaseMeta, SchemaMeta
 from memory.inputs import DatabaseId, DatabaseName, Description, Input, SpaceId, Uid
+from memory.operations.models import Operation
 
 
 class CreateDatabase(Input):
@@ -27,6 +29,33 @@ class DatabaseAddress(Input):
 
 class DropDatabase(DatabaseAddress):
     pass
+
+
+class CloneEnvironment(StrEnum):
+    BOTH = "both"
+    PROD = "prod"
+    TEST = "test"
+
+
+class CloneData(StrEnum):
+    ALL = "all"
+    NONE = "none"
+
+
+class CloneDatabase(DatabaseAddress):
+    V1_ONLY = frozenset({"env", "data"})
+
+    new_database_name: DatabaseName
+    env: CloneEnvironment = Field(
+        CloneEnvironment.BOTH, description="What is copied; the other environment is empty"
+    )
+    data: CloneData = Field(
+        CloneData.ALL, description="`none` copies the definition without the rows"
+    )
+
+    @property
+    def environments(self) -> list[Environment]:
+        return [each for each in Environment if self.env in ("both", each)]
 
 
 class ModifyDescription(DatabaseAddress):
@@ -50,6 +79,22 @@ class DatabaseRef(Answer):
     @classmethod
     def of(cls, database: DatabaseMeta) -> Self:
         return cls(database_id=database.id, database_id_str=str(database.id))
+
+
+class CloneRef(DatabaseRef):
+    """The copy, and the operation that made it."""
+
+    operation_id: int
+    operation_id_str: str
+
+    @classmethod
+    def of_operation(cls, operation: Operation) -> Self:
+        return cls(
+            database_id=operation.database_id,
+            database_id_str=str(operation.database_id),
+            operation_id=operation.id,
+            operation_id_str=str(operation.id),
+        )
 
 
 class DatabaseSummary(DatabaseRef):

@@ -1,6 +1,7 @@
 import re
 from collections.abc import Mapping
 
+from core.clone.errors import CloneFailed
 from core.errors import InvalidRequest
 from core.ids import LARGEST, IdGenerator
 from core.postgres.errors import failing_as
@@ -16,9 +17,12 @@ from memory.databases.errors import (
     NameTaken,
     SpaceNotFound,
 )
+from memory.databases.handlers import copy_ticket
 from memory.databases.models import DatabaseMeta, DatabaseStatus, SchemaMeta
 from memory.databases.repository import DatabaseRepository
 from memory.databases.schemas import (
+    CloneData,
+    CloneDatabase,
     CreateDatabase,
     DatabaseAddress,
     DatabaseDetail,
@@ -29,6 +33,11 @@ from memory.databases.schemas import (
     ModifyDescription,
     detail,
 )
+from memory.operations.models import Operation, OperationState
+from memory.operations.service import OperationService
+
+# A drop takes at most this part of the server's locks in one transaction.
+SHARE_OF_LOCKS = 8
 
 
 class DatabaseService:
@@ -43,8 +52,12 @@ class DatabaseService:
         audit: AuditTrail,
         ids: IdGenerator,
         master_secret: str,
+        operations: OperationService,
+        worker: str,
     ) -> None:
         self._databases = databases
+        self._operations = operations
+        self._worker = worker
         self._audit = audit
         self._ids = ids
         self._master_secret = master_secret
@@ -63,7 +76,7 @@ class DatabaseService:
         if body.space_id:
             owner = await self._databases.space_owner(body.space_id, lock=True) or acting
         with failing_as(CreateFailed):
-            database = await self._databases.insert(
+            database = await self._insert(
                 DatabaseMeta(
                     id=self._ids.next(),
                     uid=owner,
@@ -75,25 +88,77 @@ class DatabaseService:
                     update_by=acting,
                 )
             )
-            if database is None:
-                raise NameTaken
             await self._make_schemas(database, acting)
         await self._record(caller, acting, "create_database", database)
         return database
 
-    async def drop(self, caller: Caller, body: DropDatabase) -> None:
-        """Drop a database whole; its tombstone stays and its name is free.
+    async def clone(self, caller: Caller, body: CloneDatabase) -> Operation:
+        """Make an empty and invisible database, and the operation that fills it.
+
+        The copy is in the source's space and has its owner and description.
+
+        Raises:
+            NotAuthorized, SpaceNotFound, DatabaseNotFound, NameTaken, CloneFailed
+        """
+        acting, source = await self._admit(caller, body)
+        with failing_as(CloneFailed):
+            copy = await self._insert(
+                DatabaseMeta(
+                    id=self._ids.next(),
+                    uid=source.uid,
+                    name=body.new_database_name,
+                    description=source.description,
+                    space_id=source.space_id,
+                    status=DatabaseStatus.CLONING,
+                    create_by=acting,
+                    update_by=acting,
+                )
+            )
+            targets = await self._make_schemas(copy, acting)
+            found = {each.env: each for each in await self._databases.schemas(source.id)}
+            names = {
+                environment: (found[environment].schema_name, targets[environment].name)
+                for environment in body.environments
+            }
+            operation = self._operation("clone_database", acting, copy.id)
+            operation.arguments = {
+                "source_id": source.id,
+                "schemas": {each.value: list(pair) for each, pair in names.items()},
+                "with_data": body.data is CloneData.ALL,
+            }
+            _, digest = copy_ticket(self._master_secret, operation.id)
+            await self._databases.add_ticket(operation.id, digest, source.id, copy.id, names)
+            await self._operations.add(operation)
+        await self._record(caller, acting, "clone_database", copy)
+        return operation
+
+    async def drop(self, caller: Caller, body: DropDatabase) -> Operation | None:
+        """Drop a database; its tombstone stays and its name is free.
+
+        Returns:
+            None when all of it is dropped; for a database that one transaction can't lock,
+            the operation that drops it.
 
         Raises:
             NotAuthorized, SpaceNotFound, DatabaseNotFound, DropFailed
         """
         acting, database = await self._admit(caller, body)
+        operation = None
         with failing_as(DropFailed):
+            await self._databases.lock_whole(database.id)
             schemas = await self._databases.schemas(database.id)
-            names = [SchemaName(schema.schema_name) for schema in schemas]
-            await self._databases.drop_schemas(database.id, names)
-            await self._databases.bury(database, acting)
+            need = await self._databases.locks_needed(schemas)
+            if need.needed < need.room // SHARE_OF_LOCKS:
+                names = [SchemaName(schema.schema_name) for schema in schemas]
+                await self._databases.drop_schemas(database.id, names)
+                await self._databases.bury(database, acting)
+            else:
+                operation = self._operation("drop_database", acting, database.id)
+                operation.total = need.objects
+                await self._databases.bury_name(database, acting)
+                await self._operations.add(operation)
         await self._record(caller, acting, "drop_database", database)
+        return operation
 
     async def modify_description(self, caller: Caller, body: ModifyDescription) -> None:
         """Set the description; without one it is cleared.
@@ -163,7 +228,26 @@ class DatabaseService:
         caller.require(Scope.DATABASES_WRITE)
         return acting, database
 
-    async def _make_schemas(self, database: DatabaseMeta, acting: str) -> None:
+    async def _insert(self, database: DatabaseMeta) -> DatabaseMeta:
+        inserted = await self._databases.insert(database)
+        if inserted is None:
+            raise NameTaken
+        return inserted
+
+    def _operation(self, kind: str, acting: str, database_id: int) -> Operation:
+        return Operation(
+            id=self._ids.next(),
+            kind=kind,
+            state=OperationState.RUNNING,
+            uid=acting,
+            database_id=database_id,
+            arguments={},
+            owner=self._worker,
+        )
+
+    async def _make_schemas(
+        self, database: DatabaseMeta, acting: str
+    ) -> dict[Environment, SchemaName]:
         names = {
             environment: SchemaName.of(environment, database.uid, database.id)
             for environment in Environment
@@ -182,6 +266,7 @@ class DatabaseService:
                 for environment, name in names.items()
             ]
         )
+        return names
 
     def _verifiers(self, database_id: int) -> Mapping[RoleName, str]:
         logins = [RoleName.app(environment, database_id) for environment in Environment]

@@ -8,7 +8,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 _DRIFT = text(
     r"""
     WITH live AS (
-        SELECT id FROM pgtwin.database_meta WHERE deleted_at IS NULL
+        -- A large drop goes on after the database is gone for its user.
+        SELECT id FROM pgtwin.database_meta AS m
+        WHERE deleted_at IS NULL
+           OR EXISTS (SELECT FROM pgtwin.schema_meta WHERE database_id = m.id)
     ), expected_role AS (
         SELECT live.id, 'd' || live.id || suffix AS name
         FROM live, unnest(ARRAY['_prod', '_test', '_prod_app', '_test_app', '_ddl']) AS suffix

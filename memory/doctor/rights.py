@@ -16,16 +16,16 @@ class Right:
     mend: str
 
 
-def _table(table: str, privileges: str) -> Right:
+def _table(table: str, privileges: str, schema: str = "pgtwin") -> Right:
     """Rights on a table; where it is not there yet, migrations are due, not rights."""
     held = " AND ".join(
         f"has_table_privilege(c.oid, '{privilege.strip()}')" for privilege in privileges.split(",")
     )
     return Right(
-        f"{privileges} ON TABLE pgtwin.{table}",
+        f"{privileges} ON TABLE {schema}.{table}",
         f"(SELECT {held} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE n.nspname = 'pgtwin' AND c.relname = '{table}') IS NOT FALSE",
-        f"GRANT {privileges} ON pgtwin.{table} TO {{login}};",
+        f" WHERE n.nspname = '{schema}' AND c.relname = '{table}') IS NOT FALSE",
+        f"GRANT {privileges} ON {schema}.{table} TO {{login}};",
     )
 
 
@@ -78,6 +78,8 @@ _RIGHTS = (
     *(_column("api_key", column) for column in ("expires_at", "revoked_at", "last_used_at")),
     _table("audit_entry", "SELECT, INSERT"),
     _table("instance_lease", "SELECT, INSERT, UPDATE, DELETE"),
+    _table("operation", "SELECT, INSERT, UPDATE"),
+    _table("copy_ticket", "SELECT, INSERT, DELETE", schema="pgtwin_admin"),
     _table("alembic_version", "SELECT"),
 )
 

@@ -36,6 +36,8 @@ OPERATIONS = [
     *(f"POST {V1}/{action}" for action in ACTIONS),
     f"GET {V1}/databases",
     f"GET {V1}/databases/{{database_id}}",
+    f"POST {V1}/clone_database",
+    f"GET {V1}/operations/{{operation_id}}",
 ]
 # Codes of an operation's own, by its name.
 OWN_CODES = {
@@ -44,6 +46,8 @@ OWN_CODES = {
     "modify_db_description": {25013, 25014, 25015},
     "databases": set(),
     "{database_id}": {25013},
+    "clone_database": {25011, 25013, 25015},
+    "{operation_id}": {25016},
 }
 COMMON_CODES = {25000, 25010, 25020, 25500}
 
@@ -127,7 +131,7 @@ def test_an_operation_documents_its_own_errors(document: dict[str, Any], label: 
     assert set(documented) == OWN_CODES[label.rpartition("/")[2]] | COMMON_CODES
     assert documented[25020] == {401, 403}
     assert documented[25000] >= {400, 422}
-    assert (409 in documented[25010]) == label.endswith("create_database")
+    assert (409 in documented[25010]) == label.endswith(("create_database", "clone_database"))
 
 
 @pytest.mark.parametrize("label", [label for label in OPERATIONS if f" {V1}/" in label])

@@ -1,0 +1,1 @@
+"""Copy a schema whole and independent, into another schema of the same database."""

@@ -1,0 +1,253 @@
+"""Copy schemas whole, in one transaction of the copy's own login.
+
+The source gives its name to the copy for as long as the copy is made, inside a transaction
+that nobody else sees: so the definition is replayed as it was read, and PostgreSQL, not a text
+replacement, decides what each name means.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from core.catalog.reader import numbered
+from core.clone.data import CopiedTable, Swapped, row_statements, sequence_statements
+from core.clone.dump import Definition, Login, dump_definition
+from core.clone.errors import CannotBeCloned, CloneFailed, SourceChanged, TooLargeToClone
+from core.clone.extras import cast_statements, default_privilege_statements
+from core.clone.script import Renaming, adapted
+from core.errors import AppError
+from core.postgres.errors import translate
+from core.postgres.identifiers import RoleName, SchemaName, literal
+
+Connection = asyncpg.Connection
+
+_SETTINGS = (
+    "SET LOCAL search_path = ''",
+    "SET LOCAL check_function_bodies = off",
+    "SET LOCAL row_security = off",
+    "SET LOCAL client_min_messages = warning",
+    "SET LOCAL jit = off",
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+    "SET LOCAL maintenance_work_mem = '512MB'",
+    "SET LOCAL xmloption = content",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaCopy:
+    """One schema to copy.
+
+    Attributes:
+        source, copy: their names; the copy exists and is empty.
+        reader: a login that may become the owner of the source's objects.
+        owner: the owner of the copy's objects.
+        key: what the server-side functions call this pair.
+    """
+
+    key: str
+    source: SchemaName
+    copy: SchemaName
+    reader: Login
+    owner: RoleName
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOrder:
+    """What to copy, and with which right.
+
+    Attributes:
+        ticket: lets this login, once, swap the names and become a member of the source's owners.
+        writer_url: the login that may become each copy's owner.
+        roles: the source's roles to the copy's.
+        programs: the folder of pg_dump and pg_restore.
+        with_data: False copies the definition alone.
+    """
+
+    ticket: str = field(repr=False)
+    writer_url: str = field(repr=False)
+    schemas: Sequence[SchemaCopy]
+    roles: Mapping[str, str]
+    programs: Path
+    with_data: bool = True
+    lock_timeout: float = 60.0
+
+
+async def copy_schemas(order: CopyOrder) -> None:
+    """Copy all schemas of the order as one set, as of one moment.
+
+    The ticket is used up in the same transaction, so it tells whether the copy is there.
+
+    Raises:
+        CloneFailed: nothing was copied.
+        AppError: the server went away or had no room; nothing was copied.
+    """
+    try:
+        connection = await asyncpg.connect(
+            order.writer_url,
+            timeout=30,
+            statement_cache_size=0,
+            server_settings={
+                "application_name": "pgtwin clone",
+                "lock_timeout": str(round(order.lock_timeout * 1000)),
+                "timezone": "UTC",
+            },
+        )
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise translate(error) or CloneFailed(str(error)) from error
+    try:
+        await _copy(connection, order)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
+        raise _explained(error) from error
+    finally:
+        connection.terminate()
+
+
+async def _copy(connection: Connection, order: CopyOrder) -> None:
+    ticket = literal(order.ticket)
+    # Before the transaction, whose view of the source would else be older than the lock.
+    await connection.execute(f"SELECT pgtwin_rt.lock_source({ticket})")
+    async with connection.transaction(isolation="repeatable_read"):
+        await connection.execute(f"SELECT pgtwin_rt.begin_copy({ticket})")
+        await connection.execute(";".join(_SETTINGS))
+        snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
+        pending = list(order.schemas)
+        oids = {schema.key: await _oid(connection, schema.source) for schema in pending}
+        await _refuse_too_large(connection, order)
+        filled = [s for s in pending if await _has_members(connection, oids[s.key])]
+        for schema in filled:
+            await _lock_tables(connection, schema, oids[schema.key])
+        definitions = await asyncio.gather(
+            *(dump_definition(order.programs, s.reader, s.source, snapshot) for s in filled)
+        )
+        for schema, definition in zip(filled, definitions, strict=True):
+            await _copy_one(connection, order, schema, oids[schema.key], definition)
+        for schema in pending:
+            await _copy_role_defaults(connection, order, schema)
+        await connection.execute(f"SELECT pgtwin_rt.end_copy({ticket})")
+
+
+async def _copy_one(
+    connection: Connection,
+    order: CopyOrder,
+    schema: SchemaCopy,
+    oid: int,
+    definition: Definition,
+) -> None:
+    renaming = Renaming((schema.source.name, schema.copy.name), order.roles)
+    names = Swapped(schema.source, SchemaName(f"pgtwin_copied_{secrets.token_hex(8)}"), order.roles)
+    tables = await _tables(connection, oid)
+    sequences = [row["sequence_name"] for row in await _read(connection, "sequences", oid)]
+    casts = await _read(connection, "casts", oid)
+    swap = f"SELECT pgtwin_rt.swap({literal(order.ticket)}, {literal(schema.key)}"
+    copy_oid = await _oid(connection, schema.copy)
+    await connection.execute(f"SET LOCAL ROLE {schema.owner}")
+    await connection.execute(f"{swap}, {literal(names.source.name)}, true)")
+    await _replay(connection, adapted(definition.before_data, renaming))
+    await _replay(connection, ";\n".join(cast_statements(casts)))
+    if order.with_data:
+        for statement in row_statements(tables, names):
+            await connection.execute(statement)
+        await _replay(connection, ";\n".join(sequence_statements(sequences, names)))
+    await _replay(connection, adapted(definition.after_data, renaming))
+    await connection.execute(f"{swap}, {literal(names.source.name)}, false)")
+    await connection.execute("RESET ROLE")
+    await _compare(connection, oid, copy_oid)
+
+
+async def _replay(connection: Connection, script: str) -> None:
+    if script.strip():
+        await connection.execute(script)
+
+
+async def _copy_role_defaults(connection: Connection, order: CopyOrder, schema: SchemaCopy) -> None:
+    query, names = numbered("role_default_privileges")
+    grants = await connection.fetch(query, *({"role": schema.reader.role.name}[n] for n in names))
+    statements = default_privilege_statements(
+        [dict(grant) for grant in grants], schema.owner, order.roles
+    )
+    if statements:
+        await connection.execute(f"SET LOCAL ROLE {schema.owner}")
+        await connection.execute(";".join(statements))
+        await connection.execute("RESET ROLE")
+
+
+async def _tables(connection: Connection, oid: int) -> list[CopiedTable]:
+    return [
+        CopiedTable(r["table_name"], r["columns"], r["ways"], r["types"], r["forced"])
+        for r in await _read(connection, "copied_tables", oid)
+    ]
+
+
+async def _lock_tables(connection: Connection, schema: SchemaCopy, oid: int) -> None:
+    """Keep the source's tables from being altered until the copy is there."""
+    rows = await connection.fetch(
+        "SELECT c.oid::regclass::text AS name FROM pg_depend d JOIN pg_class c ON c.oid = d.objid"
+        " WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = $1"
+        " AND d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p') ORDER BY c.oid",
+        oid,
+    )
+    if not rows:
+        return
+    await connection.execute(f"SET LOCAL ROLE {schema.owner}")
+    tables = ", ".join(f"ONLY {row['name']}" for row in rows)
+    await connection.execute(f"LOCK TABLE {tables} IN ACCESS SHARE MODE")
+    await connection.execute("RESET ROLE")
+
+
+async def _compare(connection: Connection, source: int, copy: int) -> None:
+    """Refuse a copy that lacks anything of its source."""
+    wanted = {(row["kind"], row["name"]) for row in await _read(connection, "inventory", source)}
+    found = {(row["kind"], row["name"]) for row in await _read(connection, "inventory", copy)}
+    if wanted != found:
+        kind, name = min(wanted ^ found)
+        raise SourceChanged(f"The copy differs from its source in the {kind} {name}")
+
+
+async def _refuse_too_large(connection: Connection, order: CopyOrder) -> None:
+    query, _ = numbered("lock_need")
+    need = await connection.fetchrow(query, [schema.source.name for schema in order.schemas])
+    if need is not None and need["needed"] > need["room"] * 3 // 4:
+        raise TooLargeToClone(
+            f"The source needs about {need['needed']} of the server's {need['room']} locks; "
+            "raise max_locks_per_transaction on the server"
+        )
+
+
+async def _has_members(connection: Connection, oid: int) -> bool:
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_depend"
+            " WHERE refclassid = 'pg_namespace'::regclass AND refobjid = $1)",
+            oid,
+        )
+    )
+
+
+async def _read(connection: Connection, name: str, oid: int) -> list[Any]:
+    query, names = numbered(name)
+    return list(await connection.fetch(query, *(oid for _ in names)))
+
+
+async def _oid(connection: Connection, schema: SchemaName) -> int:
+    oid = await connection.fetchval("SELECT oid FROM pg_namespace WHERE nspname = $1", schema.name)
+    if oid is None:
+        raise SourceChanged(f"The schema {schema.name} is gone")
+    return int(oid)
+
+
+def _explained(error: Exception) -> AppError:
+    """What the server said, for the one who asked for the copy and owns the source."""
+    known = translate(error)
+    if known is not None and (known.retryable or known.code != 25010):
+        return known
+    state = getattr(error, "sqlstate", None)
+    text = str(error).splitlines()[0]
+    if state in ("42501", "0A000", "42809"):
+        return CannotBeCloned(f"PostgreSQL refuses to make the copy: {text}", sqlstate=state)
+    return CloneFailed(f"PostgreSQL refuses to make the copy: {text}", sqlstate=state)

@@ -1,0 +1,130 @@
+"""A schema's definition as `pg_dump` orders it, before and after the data."""
+
+import asyncio
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from core.clone.errors import ClientProgramFailed, ClientProgramMissing
+from core.clone.script import statements_of
+from core.postgres.identifiers import RoleName, SchemaName
+
+# The schema itself is there already, and not the owner's to grant on or comment.
+_OF_THE_SCHEMA = re.compile(r"^\d+; \d+ \d+ (?:SCHEMA|(?:ACL|COMMENT) - SCHEMA) ")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """SQL that makes a schema's objects, in two parts; the data goes between."""
+
+    before_data: str
+    after_data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login that may become a role.
+
+    Attributes:
+        url: `postgresql://...`, with the password.
+        role: whose objects it handles.
+    """
+
+    url: str
+    role: RoleName
+
+
+async def dump_definition(
+    programs: Path, login: Login, schema: SchemaName, snapshot: str
+) -> Definition:
+    """Read a schema's definition as of a snapshot.
+
+    Args:
+        programs: the folder of pg_dump and pg_restore.
+        snapshot: as `pg_export_snapshot()` gave it; its transaction is still open.
+
+    Raises:
+        ClientProgramMissing: the programs are not there, or too old for the server.
+        ClientProgramFailed: what pg_dump said.
+    """
+    with tempfile.TemporaryDirectory(prefix="pgtwin-dump-") as folder:
+        archive = Path(folder) / "archive"
+        await _dump(programs, login, schema, snapshot, archive)
+        listing = await _run(programs / "pg_restore", "--list", str(archive))
+        kept = [line for line in listing.splitlines() if not _OF_THE_SCHEMA.match(line)]
+        wanted = Path(folder) / "list"
+        wanted.write_text("\n".join(kept))
+        parts = [
+            _run(
+                programs / "pg_restore",
+                "--no-owner",
+                f"--section={section}",
+                f"--use-list={wanted}",
+                "--file=-",
+                str(archive),
+            )
+            for section in ("pre-data", "post-data")
+        ]
+        before, after = await asyncio.gather(*parts)
+    return Definition(statements_of(before), statements_of(after))
+
+
+async def _dump(
+    programs: Path, login: Login, schema: SchemaName, snapshot: str, archive: Path
+) -> None:
+    parts = urlsplit(login.url)
+    password = parts.password or ""
+    host = parts.netloc.rpartition("@")[2]
+    url = urlunsplit(parts._replace(netloc=f"{parts.username}@{host}"))
+    # The pattern is matched by pg_dump: quoted, it stands for itself.
+    pattern = str(schema)
+    await _run(
+        programs / "pg_dump",
+        "--format=custom",
+        "--compress=0",
+        "--section=pre-data",
+        "--section=post-data",
+        f"--role={login.role.name}",
+        f"--schema={pattern}",
+        f"--snapshot={snapshot}",
+        f"--file={archive}",
+        f"--dbname={url}",
+        password=password,
+    )
+
+
+async def _run(program: Path, *arguments: str, password: str = "") -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    environment["PGPASSWORD"] = password
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+        )
+    except OSError as error:
+        raise ClientProgramMissing(
+            f"{program.name} is not at {program}; set PGTWIN_PG_BIN_DIR to the folder of "
+            "PostgreSQL's client programs"
+        ) from error
+    try:
+        output, errors = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    said = errors.decode(errors="replace")
+    if process.returncode == 0:
+        return output.decode()
+    if "server version mismatch" in said:
+        raise ClientProgramMissing(
+            f"{program} is older than the server; set PGTWIN_PG_BIN_DIR to the folder of the "
+            "server's own version or a newer one"
+        )
+    raise ClientProgramFailed(f"{program.name}: {said.strip().splitlines()[0] if said else ''}")

@@ -1,0 +1,101 @@
+"""A dump's SQL, made fit to be replayed for another owner and, in the end, another schema."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+# The parts of SQL text that a name can hide in. Outside of functions written in SQL's own
+# form, a dump has no nested comments and no operators that begin like one.
+_TOKEN = re.compile(
+    r"""
+      (?P<comment>--[^\n]*)
+    | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*')
+    | (?P<literal>'(?:[^']|'')*')
+    | (?P<dollar>\$(?P<tag>[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*|)\$.*?\$(?P=tag)\$)
+    | (?P<quoted>"(?:[^"]|"")*")
+    | (?P<word>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ENTRY = re.compile(r"^-- (?:Data for )?Name: .*; Type: ([A-Z ]+); Schema: ")
+# Texts that PostgreSQL reads as code only when it runs.
+_CODE = ("FUNCTION", "PROCEDURE")
+_TEXTS = ("literal", "escaped", "dollar", "tag")
+# Texts that say nothing to PostgreSQL.
+_PROSE = ("COMMENT",)
+
+
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """What the copy's code is to name in place of what the source's code names.
+
+    Attributes:
+        schema: the source's schema and the copy's, both plain, not quoted.
+        roles: the source's roles to the copy's; plain names of letters, digits, underscores.
+    """
+
+    schema: tuple[str, str]
+    roles: Mapping[str, str]
+
+    def in_code(self, text: str) -> str:
+        """Every mention, at the boundaries of an identifier."""
+        return self._replaced(text, after=r"(?![\w$])", with_roles=True)
+
+    def in_expression(self, text: str) -> str:
+        """Only what qualifies a name (`schema.table`): a bare name may be data."""
+        return self._replaced(text, after=r"(?=\"*\.)", with_roles=False)
+
+    def _replaced(self, text: str, *, after: str, with_roles: bool) -> str:
+        names = {_doubled(self.schema[0], q): _doubled(self.schema[1], q) for q in ("", '"', "'")}
+        if with_roles:
+            names |= self.roles
+        pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+        return re.sub(rf"(?<![\w$])(?:{pattern}){after}", lambda found: names[found[0]], text)
+
+
+def _doubled(name: str, quote: str) -> str:
+    return name.replace(quote, quote * 2) if quote else name
+
+
+def statements_of(dump: str) -> str:
+    """A plain dump without its settings and without psql's own commands.
+
+    The settings at its top are those of the dump's server version and hold for a session.
+    """
+    first = dump.find("\n--\n-- Name: ")
+    if first < 0:
+        return ""
+    return re.sub(r"\n\\unrestrict \S+\s*\Z", "\n", dump[first:])
+
+
+def adapted(script: str, renaming: Renaming) -> str:
+    """The script with the copy's roles, and with the copy's schema where code is text.
+
+    Names that PostgreSQL resolves while it replays the script are left: the copy has the
+    source's name for as long.
+    """
+    return "".join(_adapted_tokens(script, renaming))
+
+
+def _is_name(script: str, end: int) -> bool:
+    """Whether the literal before is resolved as a name (`'s.t'::regclass`) when it is read."""
+    return script.startswith("::reg", end)
+
+
+def _adapted_tokens(script: str, renaming: Renaming) -> Iterator[str]:
+    entry = ""
+    for token in _TOKEN.finditer(script):
+        kind, text = token.lastgroup, token[0]
+        if kind == "comment":
+            found = _ENTRY.match(text)
+            entry = found[1] if found else entry
+            # Comments of the dump name objects, one that holds a newline breaks them: gone.
+            continue
+        if kind == "word":
+            yield renaming.roles.get(text, text)
+        elif kind in _TEXTS and entry not in _PROSE and not _is_name(script, token.end()):
+            is_code = entry in _CODE
+            yield renaming.in_code(text) if is_code else renaming.in_expression(text)
+        else:
+            yield text

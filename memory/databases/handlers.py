@@ -1,0 +1,167 @@
+"""How clones and large drops are run, and brought to an end where their worker died."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clone.copy import CopyOrder, SchemaCopy, copy_schemas
+from core.clone.dump import Login
+from core.errors import AppError
+from core.postgres.engine import Database
+from core.postgres.identifiers import Environment, RoleName, SchemaName
+from core.postgres.passwords import derive
+from core.postgres.preparation import login_url
+from core.telemetry import logger
+from memory.databases.repository import DatabaseRepository
+from memory.operations.errors import Interrupted
+from memory.operations.models import Operation
+from memory.operations.service import OperationService
+
+BATCH = 100
+log = logger("pgtwin.databases")
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What the handlers work with.
+
+    Attributes:
+        dsn: the service's own login, from which those of databases are derived.
+        worker: this worker's name, under which it holds operations.
+        programs: the folder of pg_dump and pg_restore.
+    """
+
+    database: Database
+    dsn: str = field(repr=False)
+    master_secret: str = field(repr=False)
+    worker: str
+    programs: Path
+    operations: Callable[[AsyncSession], OperationService]
+
+    def login(self, role: RoleName) -> str:
+        return login_url(self.dsn, role.name, derive(self.master_secret, role.name))
+
+    async def held(self, session: AsyncSession, operation_id: int) -> Operation:
+        """The operation, locked, while this worker still has it.
+
+        Raises:
+            Interrupted: another worker took it over.
+        """
+        operation = await self.operations(session).held(operation_id, self.worker)
+        if operation is None:
+            raise Interrupted
+        return operation
+
+
+def copy_ticket(master_secret: str, operation_id: int) -> tuple[str, bytes]:
+    """The ticket of a clone, which nobody keeps, and the digest that is kept."""
+    ticket = derive(master_secret, f"copy:{operation_id}")
+    return ticket, hashlib.sha256(ticket.encode()).digest()
+
+
+class CloneHandler:
+    """Copies in one transaction of the copy's login, then makes the copy visible."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+
+    async def run(self, operation: Operation) -> None:
+        try:
+            await copy_schemas(self._order(operation))
+        except AppError as error:
+            await self._remove(operation, error)
+            raise
+        await self._publish(operation)
+
+    async def resume(self, operation: Operation) -> None:
+        """The copy is whole or not there: the ticket, used up in its transaction, tells."""
+        copied = await self._workshop.database.transaction(
+            lambda session: DatabaseRepository(session).is_copied(operation.id)
+        )
+        if copied:
+            await self._publish(operation)
+        else:
+            await self._remove(operation, Interrupted())
+
+    async def _publish(self, operation: Operation) -> None:
+        async def work(session: AsyncSession) -> None:
+            held = await self._workshop.held(session, operation.id)
+            await DatabaseRepository(session).publish(held.database_id, held.id)
+            await self._workshop.operations(session).finish(held)
+
+        await self._workshop.database.transaction(work)
+
+    async def _remove(self, operation: Operation, error: AppError) -> None:
+        async def work(session: AsyncSession) -> None:
+            held = await self._workshop.held(session, operation.id)
+            await DatabaseRepository(session).discard(held.database_id, held.id, held.uid)
+            await self._workshop.operations(session).fail(held, error)
+
+        await self._workshop.database.transaction(work)
+
+    def _order(self, operation: Operation) -> CopyOrder:
+        workshop, arguments = self._workshop, operation.arguments
+        source, target = arguments["source_id"], operation.database_id
+        reader = workshop.login(RoleName.ddl(source))
+        schemas = [
+            SchemaCopy(
+                key=key,
+                source=SchemaName(names[0]),
+                copy=SchemaName(names[1]),
+                reader=Login(reader, RoleName.owner(Environment(key), source)),
+                owner=RoleName.owner(Environment(key), target),
+            )
+            for key, names in arguments["schemas"].items()
+        ]
+        return CopyOrder(
+            ticket=copy_ticket(workshop.master_secret, operation.id)[0],
+            writer_url=workshop.login(RoleName.ddl(target)),
+            schemas=schemas,
+            roles={
+                old.name: new.name
+                for old, new in zip(RoleName.all(source), RoleName.all(target), strict=True)
+            },
+            programs=workshop.programs,
+            with_data=arguments["with_data"],
+        )
+
+
+class DropHandler:
+    """Drops in batches what one transaction could not lock."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+
+    async def run(self, operation: Operation) -> None:
+        """The database is gone for its user already: whatever fails is tried again later."""
+        try:
+            await self.resume(operation)
+        except AppError as error:
+            log.warning("a drop is to be continued", operation=operation.id, cause=repr(error))
+
+    async def resume(self, operation: Operation) -> None:
+        while await self._workshop.database.transaction(
+            lambda session: self._drop_some(session, operation.id)
+        ):
+            pass
+
+        async def finish(session: AsyncSession) -> None:
+            held = await self._workshop.held(session, operation.id)
+            await DatabaseRepository(session).drop_rest(held.database_id)
+            await self._workshop.operations(session).finish(held)
+
+        await self._workshop.database.transaction(finish)
+
+    async def _drop_some(self, session: AsyncSession, operation_id: int) -> bool:
+        """Drop one batch; False: nothing is left that comes in batches."""
+        held = await self._workshop.held(session, operation_id)
+        databases = DatabaseRepository(session)
+        dropped = await databases.drop_batch(held.database_id, BATCH)
+        done = held.done + dropped
+        await self._workshop.operations(session).progress(
+            held, "dropping", done, max(held.total, done)
+        )
+        return dropped > 0

@@ -1,0 +1,39 @@
+from core.errors import AppError
+from memory.caller import Caller, Scope
+from memory.operations.errors import OperationNotFound
+from memory.operations.models import Operation
+from memory.operations.repository import OperationRepository
+
+
+class OperationService:
+    """The record of operations, inside a transaction of whoever does the work."""
+
+    def __init__(self, operations: OperationRepository) -> None:
+        self._operations = operations
+
+    async def add(self, operation: Operation) -> None:
+        await self._operations.add(operation)
+
+    async def get(self, caller: Caller, operation_id: int) -> Operation:
+        """An operation that the caller started.
+
+        Raises:
+            OperationNotFound, NotAuthorized
+        """
+        operation = await self._operations.get(operation_id)
+        if operation is None or (caller.uid is not None and operation.uid != caller.uid):
+            raise OperationNotFound
+        caller.require(Scope.DATABASES_READ)
+        return operation
+
+    async def held(self, operation_id: int, owner: str) -> Operation | None:
+        return await self._operations.held(operation_id, owner)
+
+    async def progress(self, operation: Operation, step: str, done: int, total: int) -> None:
+        await self._operations.progress(operation, step, done, total)
+
+    async def finish(self, operation: Operation) -> None:
+        await self._operations.close(operation, None)
+
+    async def fail(self, operation: Operation, error: AppError) -> None:
+        await self._operations.close(operation, error)
