@@ -14,6 +14,7 @@ from memory.api_keys.usage import KeyUsage
 from memory.audit.repository import AuditRepository
 from memory.audit.service import AuditTrail
 from memory.databases.handlers import CloneHandler, DropHandler, Workshop
+from memory.databases.repairs import Repairs
 from memory.databases.repository import DatabaseRepository
 from memory.databases.service import DatabaseService
 from memory.operations.repository import OperationRepository
@@ -57,6 +58,11 @@ class Services:
     def api_keys(self, session: AsyncSession) -> ApiKeyService:
         return ApiKeyService(
             ApiKeyRepository(session), self.audit(session), self.ids, self.key_usage
+        )
+
+    def repairs(self, session: AsyncSession) -> Repairs:
+        return Repairs(
+            DatabaseRepository(session), self.audit(session), self.ids, self.master_secret
         )
 
     def databases(self, session: AsyncSession) -> DatabaseService:

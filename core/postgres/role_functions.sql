@@ -11,6 +11,17 @@ BEGIN
     END IF;
 END $$;
 
+-- One that is there already, as when a repair completes a database, is made to log in again.
+CREATE OR REPLACE FUNCTION pgtwin_admin.create_role(role_name text, attributes text)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
+        EXECUTE format('ALTER ROLE %I %s', role_name, attributes);
+    ELSE
+        EXECUTE format('CREATE ROLE %I %s', role_name, attributes);
+    END IF;
+END $$;
+
 -- The service may make and drop the roles of a database, by number and nothing else. A login
 -- with CREATEROLE would gain an ADMIN membership with each role, and creates would slow down
 -- with their number (PostgreSQL 16 and later); and it could touch roles that are not ours.
@@ -19,6 +30,7 @@ CREATE OR REPLACE FUNCTION pgtwin_admin.create_roles(
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     stem CONSTANT text := 'd' || database_id;
+    login CONSTANT text := 'LOGIN NOINHERIT PASSWORD %L';
     verifier text;
 BEGIN
     PERFORM pgtwin_admin.check_id(database_id);
@@ -27,11 +39,11 @@ BEGIN
             RAISE EXCEPTION 'not a SCRAM verifier' USING ERRCODE = '22023';
         END IF;
     END LOOP;
-    EXECUTE format('CREATE ROLE %I NOLOGIN', stem || '_prod');
-    EXECUTE format('CREATE ROLE %I NOLOGIN', stem || '_test');
-    EXECUTE format('CREATE ROLE %I LOGIN NOINHERIT PASSWORD %L', stem || '_prod_app', prod_app);
-    EXECUTE format('CREATE ROLE %I LOGIN NOINHERIT PASSWORD %L', stem || '_test_app', test_app);
-    EXECUTE format('CREATE ROLE %I LOGIN NOINHERIT PASSWORD %L', stem || '_ddl', ddl);
+    PERFORM pgtwin_admin.create_role(stem || '_prod', 'NOLOGIN');
+    PERFORM pgtwin_admin.create_role(stem || '_test', 'NOLOGIN');
+    PERFORM pgtwin_admin.create_role(stem || '_prod_app', format(login, prod_app));
+    PERFORM pgtwin_admin.create_role(stem || '_test_app', format(login, test_app));
+    PERFORM pgtwin_admin.create_role(stem || '_ddl', format(login, ddl));
     -- Before 16 a grant has no options: there the login's NOINHERIT says the same.
     EXECUTE format(
         CASE WHEN current_setting('server_version_num')::int >= 160000

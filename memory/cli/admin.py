@@ -13,8 +13,8 @@ from core.postgres.startup import StartupError
 from core.settings import Settings, SettingsError, postgresql_url
 from core.telemetry import configure_logs
 from memory import control_schema
-from memory.cli.session import say
-from memory.doctor.service import Finding, Level, examine
+from memory.cli.session import open_services, say
+from memory.doctor.service import Finding, Level, drift, examine
 from memory.runtime import check, make_ready, server
 
 
@@ -73,10 +73,12 @@ async def _migrate(settings: Settings, to: str) -> tuple[str | None, str | None]
         await engine.dispose()
 
 
-def doctor(*, as_json: bool) -> None:
+def doctor(*, as_json: bool, repair: bool) -> None:
     settings = Settings.load()
     configure_logs(settings)
     with server(settings, _note) as ready:
+        if repair:
+            asyncio.run(_repair(ready))
         findings = asyncio.run(_examine(ready))
     if as_json:
         say(orjson.dumps([finding.as_dict() for finding in findings]).decode())
@@ -87,6 +89,17 @@ def doctor(*, as_json: bool) -> None:
                 say(f"         mend: {finding.mend}")
     if any(finding.level is Level.PROBLEM for finding in findings):
         raise typer.Exit(1)
+
+
+async def _repair(settings: Settings) -> None:
+    await make_ready(settings, _note)
+    async with open_services(settings) as services:
+        await services.runner.sweep()
+        for row in await services.database.transaction(drift):
+            mended = await services.database.transaction(
+                lambda session, row=row: services.repairs(session).mend(row.kind, row.name)  # type: ignore[misc]
+            )
+            _note(f"{row.kind} {row.name}: {mended}")
 
 
 async def _examine(settings: Settings) -> list[Finding]:

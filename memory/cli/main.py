@@ -106,6 +106,14 @@ def migrate(
 @app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Mend where catalog and control schema differ: complete what has a live "
+            "database, drop what has none.",
+        ),
+    ] = False,
 ) -> None:
     """Check the server, the login's rights, the settings, and catalog against control schema.
 
@@ -113,7 +121,7 @@ def doctor(
     """
     from memory.cli import admin
 
-    admin.doctor(as_json=as_json)
+    admin.doctor(as_json=as_json, repair=repair)
 
 
 @key.command("create")

@@ -153,6 +153,9 @@ class DatabaseRepository:
             delete(SchemaMeta).where(col(SchemaMeta.database_id) == database_id)
         )
 
+    async def forget_schema(self, name: str) -> None:
+        await self._session.exec(delete(SchemaMeta).where(col(SchemaMeta.schema_name) == name))
+
     async def drop_batch(self, database_id: int, limit: int) -> int:
         """Drop up to so many objects of a database's schemas; gives how many there were."""
         names = [schema.schema_name for schema in await self.schemas(database_id)]
@@ -246,7 +249,7 @@ class DatabaseRepository:
         for environment, name in names.items():
             owner = RoleName.owner(environment, database_id)
             statements += [
-                f"CREATE SCHEMA {name}",
+                f"CREATE SCHEMA IF NOT EXISTS {name}",
                 f"GRANT USAGE, CREATE ON SCHEMA {name} TO {owner}",
                 f"GRANT USAGE ON SCHEMA {name} TO {RoleName.app(environment, database_id)}",
             ]

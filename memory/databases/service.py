@@ -1,12 +1,10 @@
 import re
-from collections.abc import Mapping
 
 from core.clone.errors import CloneFailed
 from core.errors import InvalidRequest
 from core.ids import LARGEST, IdGenerator
 from core.postgres.errors import failing_as
-from core.postgres.identifiers import Environment, RoleName, SchemaName
-from core.postgres.passwords import derive, scram_verifier
+from core.postgres.identifiers import Environment, SchemaName
 from memory.audit.service import AuditTrail
 from memory.caller import Caller, Scope
 from memory.databases.errors import (
@@ -19,6 +17,7 @@ from memory.databases.errors import (
 )
 from memory.databases.handlers import copy_ticket
 from memory.databases.models import DatabaseMeta, DatabaseStatus, SchemaMeta
+from memory.databases.repairs import verifiers
 from memory.databases.repository import DatabaseRepository
 from memory.databases.schemas import (
     CloneData,
@@ -252,7 +251,9 @@ class DatabaseService:
             environment: SchemaName.of(environment, database.uid, database.id)
             for environment in Environment
         }
-        await self._databases.make_schemas(database.id, names, self._verifiers(database.id))
+        await self._databases.make_schemas(
+            database.id, names, verifiers(self._master_secret, database.id)
+        )
         await self._databases.insert_schemas(
             [
                 SchemaMeta(
@@ -267,13 +268,6 @@ class DatabaseService:
             ]
         )
         return names
-
-    def _verifiers(self, database_id: int) -> Mapping[RoleName, str]:
-        logins = [RoleName.app(environment, database_id) for environment in Environment]
-        return {
-            login: scram_verifier(derive(self._master_secret, login.name))
-            for login in (*logins, RoleName.ddl(database_id))
-        }
 
     async def _record(
         self, caller: Caller, acting: str, action: str, database: DatabaseMeta

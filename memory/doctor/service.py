@@ -1,11 +1,12 @@
 """What is wrong with a server, its preparation or the control schema, each with its mend."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 import asyncpg
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.postgres.engine import Database
 from core.postgres.preparation import PREPARATION_VERSION, foreign_objects
@@ -34,6 +35,11 @@ class Finding:
         return {name: str(value) for name, value in asdict(self).items()}
 
 
+async def drift(session: AsyncSession) -> Sequence[Any]:
+    """What catalog and control schema disagree about: rows of kind, name and database_id."""
+    return await DoctorRepository(session).drift()
+
+
 async def examine(settings: Settings, database: Database) -> list[Finding]:
     """Look at everything; the server answers and is prepared (see `memory.runtime.check`)."""
     current = await current_revision(database.engine)
@@ -53,14 +59,14 @@ async def examine(settings: Settings, database: Database) -> list[Finding]:
             for right in missing
         ]
     facts = await database.transaction(lambda session: DoctorRepository(session).server())
-    drift = await database.transaction(lambda session: DoctorRepository(session).drift())
+    differences = await database.transaction(drift)
     return [
         Finding(Level.OK, "control schema", f"at {current}"),
         Finding(Level.OK, "rights", "the login has all it needs and is no superuser"),
         *_server(settings, facts),
         *_isolation(facts),
         await _foreign(settings),
-        *_drift(drift),
+        *_drift(differences),
     ]
 
 
@@ -134,7 +140,7 @@ def _drift(rows: Any) -> Iterator[Finding]:
     }
     for row in rows:
         digits = row.name[1:].partition("_")[0]
-        mend = mends.get(row.kind, "drop_database for the database {database_id}")
+        mend = mends.get(row.kind, "pgtwind doctor --repair")
         yield Finding(
             Level.PROBLEM,
             "drift",

@@ -1,0 +1,103 @@
+"""Mends for what the catalog and the control schema disagree about."""
+
+import re
+from collections.abc import Mapping
+
+from core.ids import IdGenerator
+from core.postgres.identifiers import Environment, RoleName, SchemaName
+from core.postgres.passwords import derive, scram_verifier
+from memory.audit.service import AuditTrail
+from memory.databases.models import DatabaseMeta, SchemaMeta
+from memory.databases.repository import DatabaseRepository
+
+OPERATOR = "pgtwind"
+
+
+class Repairs:
+    """Brings the two together again without losing data that has an owner.
+
+    A schema whose database is live gets its row back; one whose database is not is dropped.
+    A live database gets the schemas and roles back that it lacks, empty.
+    """
+
+    def __init__(
+        self,
+        databases: DatabaseRepository,
+        audit: AuditTrail,
+        ids: IdGenerator,
+        master_secret: str,
+    ) -> None:
+        self._databases = databases
+        self._audit = audit
+        self._ids = ids
+        self._master_secret = master_secret
+
+    async def mend(self, kind: str, name: str) -> str:
+        """Mend one difference.
+
+        Args:
+            kind, name: as the comparison gives them.
+
+        Returns:
+            What was done.
+        """
+        database_id = _id_in(name)
+        database = await self._databases.find(database_id, uid=None, space_id="", lock=True)
+        if database is not None:
+            await self._complete(database)
+            done = f"completed the database {database_id}"
+        elif kind == "role without database":
+            await self._databases.drop_schemas(database_id, [])
+            done = f"dropped the roles of {database_id}"
+        else:
+            await self._databases.drop_schemas(database_id, await self._orphans(kind, name))
+            await self._databases.forget_schema(name)
+            done = f"dropped what was left of {database_id}"
+        await self._audit.record("repair", OPERATOR, database_id=database_id, details={kind: name})
+        return done
+
+    async def _orphans(self, kind: str, name: str) -> list[SchemaName]:
+        return [SchemaName(name)] if kind == "schema without rows" else []
+
+    async def _complete(self, database: DatabaseMeta) -> None:
+        rows = {each.env: each for each in await self._databases.schemas(database.id)}
+        names = {
+            environment: SchemaName(rows[environment].schema_name)
+            if environment in rows
+            else SchemaName.of(environment, database.uid, database.id)
+            for environment in Environment
+        }
+        await self._databases.make_schemas(
+            database.id, names, verifiers(self._master_secret, database.id)
+        )
+        missing = [
+            SchemaMeta(
+                id=self._ids.next(),
+                database_id=database.id,
+                env=environment,
+                schema_name=name.name,
+                create_by=OPERATOR,
+                update_by=OPERATOR,
+            )
+            for environment, name in names.items()
+            if environment not in rows
+        ]
+        if missing:
+            await self._databases.insert_schemas(missing)
+
+
+def verifiers(master_secret: str, database_id: int) -> Mapping[RoleName, str]:
+    """The SCRAM verifier of each login of a database."""
+    logins = [RoleName.app(environment, database_id) for environment in Environment]
+    return {
+        login: scram_verifier(derive(master_secret, login.name))
+        for login in (*logins, RoleName.ddl(database_id))
+    }
+
+
+def _id_in(name: str) -> int:
+    """The database's id in the name of a schema, of a role, or by itself."""
+    found = re.search(r"(?:^d?|_)(\d{10,19})(?:_(?:prod|test|ddl|app)|$)", name)
+    if found is None:
+        raise ValueError(f"no database id in {name}")
+    return int(found[1])
