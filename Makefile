@@ -8,7 +8,7 @@ ARGS ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format lock clean
+.PHONY: help setup run test bench lint format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
@@ -20,6 +20,9 @@ run: $(STAMP) ## Serve on 127.0.0.1:7990 with an embedded PostgreSQL
 
 test: $(STAMP) ## Run the whole test suite on a real PostgreSQL
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+bench: $(STAMP) ## Measure clones against pg_dump | psql
+	$(BIN)/python -m benchmarks.clone
 
 lint: $(STAMP) ## Check style, types and the layers
 	$(BIN)/ruff format --check .
