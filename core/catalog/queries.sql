@@ -57,7 +57,10 @@ SELECT format_type(k.castsource, NULL) AS source, format_type(k.casttarget, NULL
        obj_description(k.oid, 'pg_cast') AS comment
 FROM pg_cast k
 JOIN pg_type s ON s.oid = k.castsource JOIN pg_type t ON t.oid = k.casttarget
-WHERE s.typnamespace = :schema_oid OR t.typnamespace = :schema_oid
+WHERE (s.typnamespace = :schema_oid OR t.typnamespace = :schema_oid)
+  -- A range's to its multirange comes with the type.
+  AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_cast'::regclass
+                  AND i.objid = k.oid AND i.deptype = 'i')
 ORDER BY k.oid
 
 -- name: role_default_privileges

@@ -19,7 +19,7 @@ from core.clone.data import CopiedTable, Swapped, row_statements, sequence_state
 from core.clone.dump import Definition, Login, dump_definition
 from core.clone.errors import CannotBeCloned, CloneFailed, SourceChanged, TooLargeToClone
 from core.clone.extras import cast_statements, default_privilege_statements
-from core.clone.script import Renaming, adapted
+from core.clone.script import Renaming, adapted, split_before_tables
 from core.errors import AppError
 from core.postgres.errors import translate
 from core.postgres.identifiers import RoleName, SchemaName, literal
@@ -148,16 +148,33 @@ async def _copy_one(
     copy_oid = await _oid(connection, schema.copy)
     await connection.execute(f"SET LOCAL ROLE {schema.owner}")
     await connection.execute(f"{swap}, {literal(names.source.name)}, true)")
-    await _replay(connection, adapted(definition.before_data, renaming))
-    await _replay(connection, ";\n".join(cast_statements(casts)))
+    types, relations = split_before_tables(definition.before_data)
+    await _replay(connection, adapted(types, renaming))
+    # Tables and views may need the casts, and a cast's function may need a table.
+    waiting = [cast for cast in cast_statements(casts) if not await _made(connection, cast)]
+    await _replay(connection, adapted(relations, renaming))
+    await _replay(connection, ";\n".join(waiting))
     if order.with_data:
+        # Constraints may call functions that name their tables without the schema.
+        await connection.execute(f"SET LOCAL search_path = {names.copy}, pgtwin_ext")
         for statement in row_statements(tables, names):
             await connection.execute(statement)
+        await connection.execute("SET LOCAL search_path = ''")
         await _replay(connection, ";\n".join(sequence_statements(sequences, names)))
     await _replay(connection, adapted(definition.after_data, renaming))
     await connection.execute(f"{swap}, {literal(names.source.name)}, false)")
     await connection.execute("RESET ROLE")
     await _compare(connection, oid, copy_oid)
+
+
+async def _made(connection: Connection, statement: str) -> bool:
+    """Whether the statement succeeds now; what it needs may not be there yet."""
+    try:
+        async with connection.transaction():
+            await connection.execute(statement)
+    except (asyncpg.UndefinedFunctionError, asyncpg.UndefinedObjectError):
+        return False
+    return True
 
 
 async def _replay(connection: Connection, script: str) -> None:

@@ -82,7 +82,7 @@ def _value(column: Identifier, way: str, kind: str, names: Swapped) -> str:
         return f"{_renamed(f'{column}::text', names)}::{kind}"
     # Not `column::text`: a cast that the user made could take its place. A row of NULLs is no
     # NULL, which `IS NULL` would say of it.
-    text = _renamed(f"format('%s', {column})", names)
+    text = _renamed(f"pg_catalog.format('%s', {column})", names)
     return f"CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN NULL ELSE {text}::{kind} END"
 
 
@@ -91,9 +91,11 @@ def _renamed(text: str, names: Swapped) -> str:
 
     The source's passing name is random, so no other text can hold it.
     """
-    text = f"replace({text}, {literal(names.source.name)}, {literal(_shown(names.copy))})"
+    text = (
+        f"pg_catalog.replace({text}, {literal(names.source.name)}, {literal(_shown(names.copy))})"
+    )
     for source, copy in names.roles.items():
-        text = f"regexp_replace({text}, {literal(f'^{source}$')}, {literal(copy)})"
+        text = f"pg_catalog.regexp_replace({text}, {literal(f'^{source}$')}, {literal(copy)})"
     return text
 
 
@@ -107,7 +109,7 @@ def _shown(name: SchemaName) -> str:
 def sequence_statements(sequences: Sequence[str], names: Swapped) -> list[str]:
     """Bring the copy's sequences to where the source's are."""
     return [
-        f"SELECT setval({literal(f'{names.copy}.{Identifier(name)}')}::regclass, "
+        f"SELECT pg_catalog.setval({literal(f'{names.copy}.{Identifier(name)}')}::regclass, "
         f"last_value, is_called) FROM {names.source}.{Identifier(name)}"
         for name in sequences
     ]

@@ -26,9 +26,10 @@ def cast_statements(casts: Sequence[Mapping[str, Any]]) -> list[str]:
             "i": "WITH INOUT",
             "b": "WITHOUT FUNCTION",
         }[cast["method"]]
-        statements.append(f"CREATE CAST {pair} {way}{_CONTEXTS[cast['context']]}")
+        statement = f"CREATE CAST {pair} {way}{_CONTEXTS[cast['context']]}"
         if cast["comment"] is not None:
-            statements.append(f"COMMENT ON CAST {pair} IS {literal(cast['comment'])}")
+            statement += f";COMMENT ON CAST {pair} IS {literal(cast['comment'])}"
+        statements.append(statement)
     return statements
 
 

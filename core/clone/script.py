@@ -19,6 +19,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ENTRY = re.compile(r"^-- (?:Data for )?Name: .*; Type: ([A-Z ]+); Schema: ")
+_RELATIONS = ("TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "FOREIGN TABLE")
 # Texts that PostgreSQL reads as code only when it runs.
 _CODE = ("FUNCTION", "PROCEDURE")
 _TEXTS = ("literal", "escaped", "dollar", "tag")
@@ -67,6 +68,19 @@ def statements_of(dump: str) -> str:
     if first < 0:
         return ""
     return re.sub(r"\n\\unrestrict \S+\s*\Z", "\n", dump[first:])
+
+
+def split_before_tables(script: str) -> tuple[str, str]:
+    """A script up to its first table, view or sequence, and the rest.
+
+    Types and functions come first, so what these make possible fits in between.
+    """
+    for token in _TOKEN.finditer(script):
+        if token.lastgroup == "comment":
+            found = _ENTRY.match(token[0])
+            if found and found[1] in _RELATIONS:
+                return script[: token.start()], script[token.start() :]
+    return script, ""
 
 
 def adapted(script: str, renaming: Renaming) -> str:
