@@ -21,6 +21,11 @@ GROUP BY n.nspname
 -- the copy; 'named' for values that are names of objects. Generated columns have no values.
 SELECT c.relname::text AS table_name,
        c.relrowsecurity AND c.relforcerowsecurity AS forced,
+       coalesce((SELECT r.relname FROM pg_class r
+                 WHERE r.oid = pg_partition_root(c.oid) AND EXISTS (
+                     SELECT FROM pg_partition_ancestors(c.oid) AS up
+                     JOIN pg_partitioned_table p ON p.partrelid = up.relid
+                     WHERE p.partstrat = 'h')), c.relname)::text AS into_table,
        array_remove(array_agg(a.attname::text ORDER BY a.attnum), NULL) AS columns,
        array_remove(array_agg(
            CASE WHEN a.attname IS NULL THEN NULL
@@ -71,6 +76,17 @@ SELECT a.defaclobjtype::text AS object_type, x.privilege_type,
 FROM pg_default_acl a, aclexplode(a.defaclacl) AS x
 WHERE a.defaclnamespace = 0 AND a.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = :role)
 ORDER BY 1, 3 NULLS FIRST, 2
+
+-- name: functions_naming
+-- Functions of a schema whose text, settings or defaults have one of some names in them.
+SELECT p.oid, pg_get_functiondef(p.oid) AS definition
+FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid AND p.prokind <> 'a'
+WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = :schema_oid
+  AND d.classid = 'pg_proc'::regclass
+  AND EXISTS (SELECT FROM unnest(:names::text[]) AS name
+              WHERE strpos(p.prosrc, name) > 0 OR strpos(p.proconfig::text, name) > 0
+                 OR strpos(pg_get_functiondef(p.oid), name) > 0)
+ORDER BY p.oid
 
 -- name: inventory
 -- Everything in a schema by kind and name, to hold a copy against its source.

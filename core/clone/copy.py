@@ -19,7 +19,7 @@ from core.clone.data import CopiedTable, Swapped, row_statements, sequence_state
 from core.clone.dump import Definition, Login, dump_definition
 from core.clone.errors import CannotBeCloned, CloneFailed, SourceChanged, TooLargeToClone
 from core.clone.extras import cast_statements, default_privilege_statements
-from core.clone.script import Renaming, adapted, split_before_tables
+from core.clone.script import Renaming, adapted, renamed_function, split_before_tables
 from core.errors import AppError
 from core.postgres.errors import translate
 from core.postgres.identifiers import RoleName, SchemaName, literal
@@ -162,9 +162,21 @@ async def _copy_one(
         await connection.execute("SET LOCAL search_path = ''")
         await _replay(connection, ";\n".join(sequence_statements(sequences, names)))
     await _replay(connection, adapted(definition.after_data, renaming))
+    await _replay(connection, adapted(definition.privileges, renaming))
     await connection.execute(f"{swap}, {literal(names.source.name)}, false)")
+    await _rename_in_functions(connection, copy_oid, renaming)
     await connection.execute("RESET ROLE")
     await _compare(connection, oid, copy_oid)
+
+
+async def _rename_in_functions(connection: Connection, oid: int, renaming: Renaming) -> None:
+    """Let the texts of the copy's functions name the copy, now that it has its name."""
+    query, _ = numbered("functions_naming")
+    # Their quoted forms contain them, but for quotes in the name itself, doubled in a text.
+    names = [renaming.schema[0], *renaming.roles]
+    names += [names[0].replace("'", "''"), names[0].replace('"', '""')]
+    for row in await connection.fetch(query, oid, names):
+        await connection.execute(renamed_function(row["definition"], renaming))
 
 
 async def _made(connection: Connection, statement: str) -> bool:
@@ -196,7 +208,9 @@ async def _copy_role_defaults(connection: Connection, order: CopyOrder, schema: 
 
 async def _tables(connection: Connection, oid: int) -> list[CopiedTable]:
     return [
-        CopiedTable(r["table_name"], r["columns"], r["ways"], r["types"], r["forced"])
+        CopiedTable(
+            r["table_name"], r["columns"], r["ways"], r["types"], r["forced"], r["into_table"]
+        )
         for r in await _read(connection, "copied_tables", oid)
     ]
 

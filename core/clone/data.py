@@ -15,6 +15,8 @@ class CopiedTable:
         ways: for each column `plain`, `text` or `named`, as the catalog query explains.
         types: for each column its type, qualified with the source's schema.
         forced: row security binds even its owner.
+        into: the table to insert into: itself, or the one that it is a partition of by a hash,
+            which may be another for the copy's own types.
     """
 
     name: str
@@ -22,6 +24,7 @@ class CopiedTable:
     ways: Sequence[str]
     types: Sequence[str]
     forced: bool
+    into: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def row_statements(tables: Sequence[CopiedTable], names: Swapped) -> list[str]:
 
 
 def _insert(table: CopiedTable, source: str, names: Swapped) -> str:
-    target = f"{names.copy}.{Identifier(table.name)}"
+    target = f"{names.copy}.{Identifier(table.into)}"
     if not table.columns:
         return f"INSERT INTO {target} SELECT FROM ONLY {source}"
     columns = ", ".join(str(Identifier(column)) for column in table.columns)
@@ -80,10 +83,15 @@ def _value(column: Identifier, way: str, kind: str, names: Swapped) -> str:
         return str(column)
     if way == "named":
         return f"{_renamed(f'{column}::text', names)}::{kind}"
-    # Not `column::text`: a cast that the user made could take its place. A row of NULLs is no
-    # NULL, which `IS NULL` would say of it.
+    # Neither `column::text` nor `text::type`: a cast that the user made could take their place;
+    # format and jsonb_to_record call the types' own functions. A row of NULLs is no NULL, which
+    # `IS NULL` would say of it.
     text = _renamed(f"pg_catalog.format('%s', {column})", names)
-    return f"CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN NULL ELSE {text}::{kind} END"
+    value = (
+        f"(SELECT v FROM pg_catalog.jsonb_to_record("
+        f"pg_catalog.jsonb_build_object('v', {text})) AS r (v {kind}))"
+    )
+    return f"CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN NULL ELSE {value} END"
 
 
 def _renamed(text: str, names: Swapped) -> str:

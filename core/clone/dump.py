@@ -14,14 +14,19 @@ from core.postgres.identifiers import RoleName, SchemaName
 
 # The schema itself is there already, and not the owner's to grant on or comment.
 _OF_THE_SCHEMA = re.compile(r"^\d+; \d+ \d+ (?:SCHEMA|(?:ACL|COMMENT) - SCHEMA) ")
+_PRIVILEGES = re.compile(r"^\d+; \d+ \d+ (?:DEFAULT )?ACL ")
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """SQL that makes a schema's objects, in two parts; the data goes between."""
+    """SQL that makes a schema's objects, in parts; the data goes between the first two.
+
+    Privileges come last: an owner may have none on what is his.
+    """
 
     before_data: str
     after_data: str
+    privileges: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +60,21 @@ async def dump_definition(
         await _dump(programs, login, schema, snapshot, archive)
         listing = await _run(programs / "pg_restore", "--list", str(archive))
         kept = [line for line in listing.splitlines() if not _OF_THE_SCHEMA.match(line)]
-        wanted = Path(folder) / "list"
-        wanted.write_text("\n".join(kept))
-        parts = [
-            _run(
-                programs / "pg_restore",
-                "--no-owner",
-                f"--section={section}",
-                f"--use-list={wanted}",
-                "--file=-",
-                str(archive),
-            )
-            for section in ("pre-data", "post-data")
-        ]
-        before, after = await asyncio.gather(*parts)
-    return Definition(statements_of(before), statements_of(after))
+        objects = Path(folder) / "objects"
+        objects.write_text("\n".join(line for line in kept if not _PRIVILEGES.match(line)))
+        privileges = Path(folder) / "privileges"
+        privileges.write_text("\n".join(line for line in kept if _PRIVILEGES.match(line)))
+        before, after, last = await asyncio.gather(
+            _restore(programs, archive, objects, "--section=pre-data"),
+            _restore(programs, archive, objects, "--section=post-data"),
+            _restore(programs, archive, privileges),
+        )
+    return Definition(statements_of(before), statements_of(after), statements_of(last))
+
+
+async def _restore(programs: Path, archive: Path, wanted: Path, *options: str) -> str:
+    arguments = ("--no-owner", f"--use-list={wanted}", "--file=-", *options, str(archive))
+    return await _run(programs / "pg_restore", *arguments)
 
 
 async def _dump(

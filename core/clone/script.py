@@ -20,11 +20,10 @@ _TOKEN = re.compile(
 )
 _ENTRY = re.compile(r"^-- (?:Data for )?Name: .*; Type: ([A-Z ]+); Schema: ")
 _RELATIONS = ("TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "FOREIGN TABLE")
-# Texts that PostgreSQL reads as code only when it runs.
-_CODE = ("FUNCTION", "PROCEDURE")
 _TEXTS = ("literal", "escaped", "dollar", "tag")
-# Texts that say nothing to PostgreSQL.
-_PROSE = ("COMMENT",)
+# Whose texts stay: comments and enums' labels mean nothing to PostgreSQL, and functions, whose
+# texts it reads when it runs them, may have to run before the copy has its name.
+_VERBATIM = ("COMMENT", "TYPE", "FUNCTION", "PROCEDURE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +38,12 @@ class Renaming:
     schema: tuple[str, str]
     roles: Mapping[str, str]
 
-    def in_code(self, text: str) -> str:
+    def in_text(self, text: str) -> str:
         """Every mention, at the boundaries of an identifier."""
-        return self._replaced(text, after=r"(?![\w$])", with_roles=True)
-
-    def in_expression(self, text: str) -> str:
-        """Only what qualifies a name (`schema.table`): a bare name may be data."""
-        return self._replaced(text, after=r"(?=\"*\.)", with_roles=False)
-
-    def _replaced(self, text: str, *, after: str, with_roles: bool) -> str:
         names = {_doubled(self.schema[0], q): _doubled(self.schema[1], q) for q in ("", '"', "'")}
-        if with_roles:
-            names |= self.roles
+        names |= self.roles
         pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-        return re.sub(rf"(?<![\w$])(?:{pattern}){after}", lambda found: names[found[0]], text)
+        return re.sub(rf"(?<![\w$])(?:{pattern})(?![\w$])", lambda found: names[found[0]], text)
 
 
 def _doubled(name: str, quote: str) -> str:
@@ -84,12 +75,20 @@ def split_before_tables(script: str) -> tuple[str, str]:
 
 
 def adapted(script: str, renaming: Renaming) -> str:
-    """The script with the copy's roles, and with the copy's schema where code is text.
+    """The script with the copy's roles, and with the copy's schema where a name is text.
 
     Names that PostgreSQL resolves while it replays the script are left: the copy has the
     source's name for as long.
     """
     return "".join(_adapted_tokens(script, renaming))
+
+
+def renamed_function(definition: str, renaming: Renaming) -> str:
+    """A function's definition with its texts, its body above all, about the copy."""
+    return "".join(
+        renaming.in_text(token[0]) if token.lastgroup in _TEXTS else token[0]
+        for token in _TOKEN.finditer(definition)
+    )
 
 
 def _is_name(script: str, end: int) -> bool:
@@ -108,8 +107,7 @@ def _adapted_tokens(script: str, renaming: Renaming) -> Iterator[str]:
             continue
         if kind == "word":
             yield renaming.roles.get(text, text)
-        elif kind in _TEXTS and entry not in _PROSE and not _is_name(script, token.end()):
-            is_code = entry in _CODE
-            yield renaming.in_code(text) if is_code else renaming.in_expression(text)
+        elif kind in _TEXTS and entry not in _VERBATIM and not _is_name(script, token.end()):
+            yield renaming.in_text(text)
         else:
             yield text
