@@ -1,6 +1,7 @@
 """The service's parts, put together once a process, and its services, once a transaction."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -38,7 +39,7 @@ class Services:
             dsn=self.settings.dsn or "",
             master_secret=self.master_secret,
             worker=runner.worker,
-            programs=self.settings.pg_bin_dir or bundled_binaries().pg_dump.parent,
+            programs=self._programs,
             operations=self.operations,
         )
         runner.use(
@@ -48,6 +49,11 @@ class Services:
             }
         )
         object.__setattr__(self, "runner", runner)
+
+    def _programs(self, major: int) -> Path:
+        """A newer pg_dump writes what an older server can't always read: so the nearest one."""
+        bundled = bundled_binaries(16 if major <= 16 else 18)
+        return self.settings.pg_bin_dir or bundled.pg_dump.parent
 
     def operations(self, session: AsyncSession) -> OperationService:
         return OperationService(OperationRepository(session))

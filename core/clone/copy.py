@@ -7,7 +7,7 @@ replacement, decides what each name means.
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class CopyOrder:
         ticket: lets this login, once, swap the names and become a member of the source's owners.
         writer_url: the login that may become each copy's owner.
         roles: the source's roles to the copy's.
-        programs: the folder of pg_dump and pg_restore.
+        programs: the folder of pg_dump and pg_restore for a server's major version.
         with_data: False copies the definition alone.
     """
 
@@ -73,7 +73,7 @@ class CopyOrder:
     writer_url: str = field(repr=False)
     schemas: Sequence[SchemaCopy]
     roles: Mapping[str, str]
-    programs: Path
+    programs: Callable[[int], Path]
     with_data: bool = True
     lock_timeout: float = 60.0
 
@@ -122,8 +122,9 @@ async def _copy(connection: Connection, order: CopyOrder) -> None:
         filled = [s for s in pending if await _has_members(connection, oids[s.key])]
         for schema in filled:
             await _lock_tables(connection, schema, oids[schema.key])
+        programs = order.programs(connection.get_server_version().major)
         definitions = await asyncio.gather(
-            *(dump_definition(order.programs, s.reader, s.source, snapshot) for s in filled)
+            *(dump_definition(programs, s.reader, s.source, snapshot) for s in filled)
         )
         for schema, definition in zip(filled, definitions, strict=True):
             await _copy_one(connection, order, schema, oids[schema.key], definition)

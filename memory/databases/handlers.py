@@ -31,14 +31,14 @@ class Workshop:
     Attributes:
         dsn: the service's own login, from which those of databases are derived.
         worker: this worker's name, under which it holds operations.
-        programs: the folder of pg_dump and pg_restore.
+        programs: the folder of pg_dump and pg_restore for a server's major version.
     """
 
     database: Database
     dsn: str = field(repr=False)
     master_secret: str = field(repr=False)
     worker: str
-    programs: Path
+    programs: Callable[[int], Path]
     operations: Callable[[AsyncSession], OperationService]
 
     def login(self, role: RoleName) -> str:
