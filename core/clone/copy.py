@@ -7,7 +7,8 @@ replacement, decides what each name means.
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,18 @@ from core.postgres.errors import translate
 from core.postgres.identifiers import RoleName, SchemaName, literal
 
 Connection = asyncpg.Connection
+
+TRIES = 5
+_FROM_THE_SERVER = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+# A role, a schema, a table or a login that is no more.
+_GONE = ("42704", "3F000", "42P01", "28000", "28P01")
+_REFUSED = ("42501", "0A000", "42809", "42601")
 
 _SETTINGS = (
     "SET LOCAL search_path = ''",
@@ -88,49 +101,64 @@ async def copy_schemas(order: CopyOrder) -> None:
         AppError: the server went away or had no room; nothing was copied.
     """
     try:
-        connection = await asyncpg.connect(
-            order.writer_url,
-            timeout=30,
-            statement_cache_size=0,
-            server_settings={
-                "application_name": "pgtwin clone",
-                "lock_timeout": str(round(order.lock_timeout * 1000)),
-                "timezone": "UTC",
-            },
-        )
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise translate(error) or CloneFailed(str(error)) from error
-    try:
-        await _copy(connection, order)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
+        async with _session(order, order.writer_url) as connection:
+            # Before the transaction, whose view of the source would else be older than the lock.
+            await connection.execute(f"SELECT pgtwin_rt.lock_source({literal(order.ticket)})")
+            for left in range(TRIES, 0, -1):
+                try:
+                    return await _copy(connection, order)
+                except SourceChanged:
+                    if left == 1:
+                        raise
+    except _FROM_THE_SERVER as error:
         raise _explained(error) from error
+
+
+@asynccontextmanager
+async def _session(order: CopyOrder, url: str) -> AsyncIterator[Connection]:
+    connection = await asyncpg.connect(
+        url,
+        timeout=30,
+        statement_cache_size=0,
+        server_settings={
+            "application_name": "pgtwin clone",
+            "lock_timeout": str(round(order.lock_timeout * 1000)),
+            "timezone": "UTC",
+            "search_path": "",
+        },
+    )
+    try:
+        yield connection
     finally:
         connection.terminate()
 
 
 async def _copy(connection: Connection, order: CopyOrder) -> None:
     ticket = literal(order.ticket)
-    # Before the transaction, whose view of the source would else be older than the lock.
-    await connection.execute(f"SELECT pgtwin_rt.lock_source({ticket})")
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(f"SELECT pgtwin_rt.begin_copy({ticket})")
         await connection.execute(";".join(_SETTINGS))
         snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
-        pending = list(order.schemas)
-        oids = {schema.key: await _oid(connection, schema.source) for schema in pending}
+        oids = {each.key: await _oid(connection, each.source) for each in order.schemas}
         await _refuse_too_large(connection, order)
-        filled = [s for s in pending if await _has_members(connection, oids[s.key])]
-        for schema in filled:
-            await _lock_tables(connection, schema, oids[schema.key])
-        programs = order.programs(connection.get_server_version().major)
-        definitions = await asyncio.gather(
-            *(dump_definition(programs, s.reader, s.source, snapshot) for s in filled)
-        )
-        for schema, definition in zip(filled, definitions, strict=True):
-            await _copy_one(connection, order, schema, oids[schema.key], definition)
-        for schema in pending:
-            await _copy_role_defaults(connection, order, schema)
+        for schema in order.schemas:
+            await _lock_tables(connection, schema.owner, oids[schema.key])
+        await _copy_all(connection, order, oids, snapshot)
         await connection.execute(f"SELECT pgtwin_rt.end_copy({ticket})")
+
+
+async def _copy_all(
+    connection: Connection, order: CopyOrder, oids: Mapping[str, int], snapshot: str
+) -> None:
+    filled = [s for s in order.schemas if await _has_members(connection, oids[s.key])]
+    programs = order.programs(connection.get_server_version().major)
+    definitions = await asyncio.gather(
+        *(dump_definition(programs, s.reader, s.source, snapshot) for s in filled)
+    )
+    for schema, definition in zip(filled, definitions, strict=True):
+        await _copy_one(connection, order, schema, oids[schema.key], definition)
+    for schema in order.schemas:
+        await _copy_role_defaults(connection, order, schema)
 
 
 async def _copy_one(
@@ -216,20 +244,35 @@ async def _tables(connection: Connection, oid: int) -> list[CopiedTable]:
     ]
 
 
-async def _lock_tables(connection: Connection, schema: SchemaCopy, oid: int) -> None:
-    """Keep the source's tables from being altered until the copy is there."""
+async def _lock_tables(connection: Connection, owner: RoleName, oid: int) -> None:
+    """Keep a schema's tables from being altered until the transaction ends.
+
+    Raises:
+        SourceChanged: one was rewritten after the transaction's snapshot was taken, which so
+            sees none of its rows.
+    """
     rows = await connection.fetch(
-        "SELECT c.oid::regclass::text AS name FROM pg_depend d JOIN pg_class c ON c.oid = d.objid"
+        "SELECT c.oid, c.oid::regclass::text AS name, c.relfilenode"
+        " FROM pg_depend d JOIN pg_class c ON c.oid = d.objid"
         " WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = $1"
         " AND d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p') ORDER BY c.oid",
         oid,
     )
     if not rows:
         return
-    await connection.execute(f"SET LOCAL ROLE {schema.owner}")
     tables = ", ".join(f"ONLY {row['name']}" for row in rows)
+    await connection.execute(f"SET LOCAL ROLE {owner}")
     await connection.execute(f"LOCK TABLE {tables} IN ACCESS SHARE MODE")
     await connection.execute("RESET ROLE")
+    # The query above sees the snapshot's files, this function those of the moment.
+    rewritten = await connection.fetchval(
+        "SELECT min(oid::regclass::text) FROM unnest($1::oid[], $2::oid[]) AS seen (oid, file)"
+        " WHERE file <> 0 AND pg_relation_filenode(oid) IS DISTINCT FROM file",
+        [row["oid"] for row in rows],
+        [row["relfilenode"] for row in rows],
+    )
+    if rewritten is not None:
+        raise SourceChanged(f"The table {rewritten} was rewritten meanwhile")
 
 
 async def _compare(connection: Connection, source: int, copy: int) -> None:
@@ -280,6 +323,8 @@ def _explained(error: Exception) -> AppError:
         return known
     state = getattr(error, "sqlstate", None)
     text = str(error).splitlines()[0]
-    if state in ("42501", "0A000", "42809"):
+    if state in _GONE:
+        return SourceChanged(f"The source was dropped or altered meanwhile: {text}", sqlstate=state)
+    if state in _REFUSED:
         return CannotBeCloned(f"PostgreSQL refuses to make the copy: {text}", sqlstate=state)
     return CloneFailed(f"PostgreSQL refuses to make the copy: {text}", sqlstate=state)

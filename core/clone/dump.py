@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from core.clone.errors import ClientProgramFailed, ClientProgramMissing
+from core.clone.errors import ClientProgramFailed, ClientProgramMissing, SourceChanged
 from core.clone.script import statements_of
 from core.postgres.identifiers import RoleName, SchemaName
 
+LOCK_WAIT_MILLISECONDS = 2000
 # The schema itself is there already, and not the owner's to grant on or comment.
 _OF_THE_SCHEMA = re.compile(r"^\d+; \d+ \d+ (?:SCHEMA|(?:ACL|COMMENT) - SCHEMA) ")
 _PRIVILEGES = re.compile(r"^\d+; \d+ \d+ (?:DEFAULT )?ACL ")
@@ -95,6 +96,8 @@ async def _dump(
         f"--role={login.role.name}",
         f"--schema={pattern}",
         f"--snapshot={snapshot}",
+        # An ALTER TABLE that waits for this transaction would make pg_dump wait for itself.
+        f"--lock-wait-timeout={LOCK_WAIT_MILLISECONDS}",
         f"--file={archive}",
         f"--dbname={url}",
         password=password,
@@ -132,4 +135,6 @@ async def _run(program: Path, *arguments: str, password: str = "") -> str:
             f"{program} is older than the server; set PGTWIN_PG_BIN_DIR to the folder of the "
             "server's own version or a newer one"
         )
+    if "canceling statement due to" in said:
+        raise SourceChanged("A table of the source is being altered")
     raise ClientProgramFailed(f"{program.name}: {said.strip().splitlines()[0] if said else ''}")

@@ -88,9 +88,13 @@ class CloneHandler:
 
     async def _publish(self, operation: Operation) -> None:
         async def work(session: AsyncSession) -> None:
+            operations = self._workshop.operations(session)
+            if await operations.is_finished(operation.id):
+                # Another worker, that took this one for dead, has done it.
+                return
             held = await self._workshop.held(session, operation.id)
             await DatabaseRepository(session).publish(held.database_id, held.id)
-            await self._workshop.operations(session).finish(held)
+            await operations.finish(held)
 
         await self._workshop.database.transaction(work)
 

@@ -1,7 +1,7 @@
 from core.errors import AppError
 from memory.caller import Caller, Scope
 from memory.operations.errors import OperationNotFound
-from memory.operations.models import Operation
+from memory.operations.models import Operation, OperationState
 from memory.operations.repository import OperationRepository
 
 
@@ -28,6 +28,10 @@ class OperationService:
 
     async def held(self, operation_id: int, owner: str) -> Operation | None:
         return await self._operations.held(operation_id, owner)
+
+    async def is_finished(self, operation_id: int) -> bool:
+        operation = await self._operations.get(operation_id)
+        return operation is not None and operation.state == OperationState.FINISHED
 
     async def progress(self, operation: Operation, step: str, done: int, total: int) -> None:
         await self._operations.progress(operation, step, done, total)
