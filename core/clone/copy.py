@@ -152,9 +152,16 @@ async def _copy_all(
 ) -> None:
     filled = [s for s in order.schemas if await _has_members(connection, oids[s.key])]
     programs = order.programs(connection.get_server_version().major)
-    definitions = await asyncio.gather(
-        *(dump_definition(programs, s.reader, s.source, snapshot) for s in filled)
-    )
+    tasks = [
+        asyncio.create_task(dump_definition(programs, s.reader, s.source, snapshot)) for s in filled
+    ]
+    try:
+        definitions = await asyncio.gather(*tasks)
+    finally:
+        # Where one failed, the other must not go on by itself.
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     for schema, definition in zip(filled, definitions, strict=True):
         await _copy_one(connection, order, schema, oids[schema.key], definition)
     for schema in order.schemas:

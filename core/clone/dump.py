@@ -10,9 +10,17 @@ from urllib.parse import urlsplit, urlunsplit
 
 from core.clone.errors import ClientProgramFailed, ClientProgramMissing, SourceChanged
 from core.clone.script import statements_of
+from core.errors import DatabaseUnavailable
 from core.postgres.identifiers import RoleName, SchemaName
 
 LOCK_WAIT_MILLISECONDS = 2000
+# How libpq says that the server is away; it gives a program no SQLSTATE to ask for.
+_NO_SERVER = (
+    "Connection refused",
+    "terminating connection",
+    "server closed the connection",
+    "the database system is",
+)
 # The schema itself is there already, and not the owner's to grant on or comment.
 _OF_THE_SCHEMA = re.compile(r"^\d+; \d+ \d+ (?:SCHEMA|(?:ACL|COMMENT) - SCHEMA) ")
 _PRIVILEGES = re.compile(r"^\d+; \d+ \d+ (?:DEFAULT )?ACL ")
@@ -137,4 +145,6 @@ async def _run(program: Path, *arguments: str, password: str = "") -> str:
         )
     if "canceling statement due to" in said:
         raise SourceChanged("A table of the source is being altered")
+    if any(sign in said for sign in _NO_SERVER):
+        raise DatabaseUnavailable
     raise ClientProgramFailed(f"{program.name}: {said.strip().splitlines()[0] if said else ''}")
