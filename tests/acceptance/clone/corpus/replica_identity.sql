@@ -1,0 +1,17 @@
+-- Replica identities: full, by an index, nothing and the default.
+CREATE TABLE full_rows (id int PRIMARY KEY, n int);
+CREATE TABLE by_index (id int PRIMARY KEY, code int NOT NULL);
+CREATE UNIQUE INDEX by_code ON by_index (code);
+CREATE TABLE by_constraint (id int PRIMARY KEY, code int NOT NULL CONSTRAINT code_once UNIQUE);
+CREATE TABLE nothing_at_all (id int PRIMARY KEY);
+CREATE TABLE usual (id int PRIMARY KEY);
+CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY LIST (id);
+CREATE TABLE part_1 PARTITION OF parts FOR VALUES IN (1);
+ALTER TABLE full_rows REPLICA IDENTITY FULL;
+ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_code;
+ALTER TABLE by_constraint REPLICA IDENTITY USING INDEX code_once;
+ALTER TABLE nothing_at_all REPLICA IDENTITY NOTHING;
+ALTER TABLE usual REPLICA IDENTITY FULL;
+ALTER TABLE usual REPLICA IDENTITY DEFAULT;
+ALTER TABLE parts REPLICA IDENTITY FULL;
+INSERT INTO by_index VALUES (1, 1);

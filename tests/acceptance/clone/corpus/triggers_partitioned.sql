@@ -1,0 +1,18 @@
+-- Triggers of a partitioned table, one switched off in one partition, and a partition's own.
+CREATE TABLE log (line text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN INSERT INTO log VALUES (TG_NAME || '' '' || TG_TABLE_NAME || '' '' || TG_NARGS); RETURN NEW; END';
+CREATE TABLE parts (id int, at date) PARTITION BY RANGE (at);
+CREATE TABLE parts_2024 PARTITION OF parts FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TRIGGER every_part BEFORE INSERT ON parts FOR EACH ROW EXECUTE FUNCTION note('x');
+CREATE TRIGGER after_part AFTER INSERT ON parts FOR EACH ROW WHEN (NEW.id > 1) EXECUTE FUNCTION note();
+CREATE TRIGGER per_statement AFTER INSERT ON parts FOR EACH STATEMENT EXECUTE FUNCTION note();
+CREATE TABLE parts_2025 PARTITION OF parts FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE parts_2026 (id int, at date);
+ALTER TABLE parts ATTACH PARTITION parts_2026 FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+ALTER TABLE parts_2025 DISABLE TRIGGER every_part;
+ALTER TABLE parts_2026 ENABLE ALWAYS TRIGGER after_part;
+CREATE TRIGGER own_one BEFORE INSERT ON parts_2024 FOR EACH ROW EXECUTE FUNCTION note();
+INSERT INTO parts VALUES (1, '2024-05-05'), (2, '2025-05-05'), (3, '2026-05-05');
+-- then: INSERT INTO parts VALUES (4, '2024-06-06'), (5, '2025-06-06'), (6, '2026-06-06')
+-- then: SELECT line, count(*) FROM log GROUP BY line ORDER BY line
