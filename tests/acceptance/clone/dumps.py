@@ -13,6 +13,9 @@ _ENTRY = re.compile(
 # What pg_dump says to psql, to the session, or about itself.
 _NOISE = re.compile(r"(?m)^(\\(un)?restrict .*|SET \w+ = .*;|-- PostgreSQL database dump.*|--)\n")
 
+# A policy's roles come in the order of a hash join.
+_ROLES = re.compile(r"(?<= TO )[^ ,]+(?:, [^ ,]+)+(?= |;)")
+
 
 async def dump(half: Half) -> str:
     """The definition as the environment's owner gets it from the newest pg_dump."""
@@ -47,6 +50,8 @@ def entries(text: str, half: Half, quoting: Half | None = None) -> dict[str, str
         if part["kind"].endswith("ACL"):
             body = "\n".join(sorted(body.splitlines()))
         body = half.hide_names(body)
+        if part["kind"] == "POLICY":
+            body = _ROLES.sub(lambda found: ", ".join(sorted(found[0].split(", "))), body)
         is_text = part["kind"] == "COMMENT" or " AS ENUM (" in body
         if quoting is not None and is_text:
             body = quoting.hide_names(body)
