@@ -18,7 +18,8 @@ GROUP BY n.nspname
 -- name: copied_tables
 -- The tables of a schema that hold rows of their own, and how each column is copied: 'plain';
 -- 'text' through its text form, where its type belongs to the schema and so is another type in
--- the copy; 'named' for values that are names of objects. Generated columns have no values.
+-- the copy; 'named', so too, for values that are names of objects and maybe of roles. Generated
+-- columns have no values.
 SELECT c.relname::text AS table_name,
        c.relrowsecurity AND c.relforcerowsecurity AS forced,
        coalesce((SELECT r.relname FROM pg_class r
@@ -29,7 +30,7 @@ SELECT c.relname::text AS table_name,
        array_remove(array_agg(a.attname::text ORDER BY a.attnum), NULL) AS columns,
        array_remove(array_agg(
            CASE WHEN a.attname IS NULL THEN NULL
-                WHEN coalesce(nullif(t.typelem, 0), t.oid) IN (
+                WHEN coalesce(nullif(t.typbasetype, 0), nullif(t.typelem, 0), t.oid) IN (
                     'regclass'::regtype, 'regtype'::regtype, 'regproc'::regtype,
                     'regprocedure'::regtype, 'regoper'::regtype, 'regoperator'::regtype,
                     'regconfig'::regtype, 'regdictionary'::regtype, 'regnamespace'::regtype,
@@ -46,6 +47,61 @@ WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = :schema_oid
   AND d.classid = 'pg_class'::regclass AND d.objsubid = 0
 GROUP BY c.oid, c.relname, c.relrowsecurity, c.relforcerowsecurity
 ORDER BY c.oid
+
+-- name: names_objects
+-- Whether a column of a schema's tables or composite types, or a domain, is of a type whose
+-- values name objects.
+WITH naming AS (
+    SELECT kind::oid AS oid FROM unnest(
+        '{regclass,regtype,regproc,regprocedure,regoper,regoperator,regconfig,regdictionary,'
+        'regnamespace,regrole,regcollation}'::regtype[]) AS kind
+), named AS (
+    SELECT oid FROM naming
+    UNION ALL SELECT t.typarray FROM naming n JOIN pg_type t ON t.oid = n.oid
+)
+SELECT EXISTS (
+    SELECT FROM pg_depend d
+    JOIN pg_attribute a ON a.attrelid = d.objid AND a.attnum > 0
+    JOIN named ON named.oid = a.atttypid
+    WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = :schema_oid
+      AND d.classid = 'pg_class'::regclass
+) OR EXISTS (
+    SELECT FROM pg_depend d
+    JOIN pg_type t ON t.oid = d.objid AND t.typtype = 'd'
+    JOIN named ON named.oid = t.typbasetype
+    WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = :schema_oid
+      AND d.classid = 'pg_type'::regclass
+) AS found
+
+-- name: inherited_orders
+-- Tables whose columns lie in another order than INHERITS in their CREATE TABLE would give them,
+-- for they were attached to their parents later. `attachable` are those that can be made alone
+-- and attached again: all that they inherit was theirs before.
+WITH inheriting AS (
+    SELECT c.oid, c.relname
+    FROM pg_depend d
+    JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'r' AND NOT c.relispartition
+    WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = :schema_oid
+      AND d.classid = 'pg_class'::regclass AND d.objsubid = 0
+      AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
+), placed AS (
+    SELECT c.oid, c.relname, a.attnum, a.attislocal,
+           (SELECT min(ARRAY[i.inhseqno, p.attnum::int]) FROM pg_inherits i
+            JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname
+                AND NOT p.attisdropped
+            WHERE i.inhrelid = c.oid) AS at_parent
+    FROM inheriting c
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+)
+SELECT format('%I', relname) AS table_name,
+       bool_and(attislocal) AND NOT EXISTS (
+           SELECT FROM pg_constraint k
+           WHERE k.conrelid = placed.oid AND k.contype IN ('c', 'n') AND NOT k.conislocal
+       ) AS attachable
+FROM placed GROUP BY oid, relname
+HAVING array_agg(attnum ORDER BY attnum)
+    <> array_agg(attnum ORDER BY at_parent NULLS LAST, attnum)
+ORDER BY oid
 
 -- name: sequences
 SELECT c.relname::text AS sequence_name

@@ -20,7 +20,14 @@ from core.clone.data import CopiedTable, Swapped, row_statements, sequence_state
 from core.clone.dump import Definition, Login, dump_definition
 from core.clone.errors import CannotBeCloned, CloneFailed, SourceChanged, TooLargeToClone
 from core.clone.extras import cast_statements, default_privilege_statements
-from core.clone.script import Renaming, adapted, renamed_function, split_before_tables
+from core.clone.script import (
+    Renaming,
+    adapted,
+    attached_apart,
+    keys_apart,
+    renamed_function,
+    split_before_tables,
+)
 from core.errors import AppError
 from core.postgres.errors import translate
 from core.postgres.identifiers import RoleName, SchemaName, literal
@@ -143,6 +150,7 @@ async def _copy(connection: Connection, order: CopyOrder) -> None:
         await _refuse_too_large(connection, order)
         for schema in order.schemas:
             await _lock_tables(connection, schema.owner, oids[schema.key])
+            await _refuse_lost_orders(connection, oids[schema.key])
         await _copy_all(connection, order, oids, snapshot)
         await connection.execute(f"SELECT pgtwin_rt.end_copy({ticket})")
 
@@ -180,16 +188,22 @@ async def _copy_one(
     tables = await _tables(connection, oid)
     sequences = [row["sequence_name"] for row in await _read(connection, "sequences", oid)]
     casts = await _read(connection, "casts", oid)
+    attached = [row["table_name"] for row in await _read(connection, "inherited_orders", oid)]
     swap = f"SELECT pgtwin_rt.swap({literal(order.ticket)}, {literal(schema.key)}"
     copy_oid = await _oid(connection, schema.copy)
     await connection.execute(f"SET LOCAL ROLE {schema.owner}")
     await connection.execute(f"{swap}, {literal(names.source.name)}, true)")
-    types, relations = split_before_tables(definition.before_data)
+    before_data = attached_apart(definition.before_data, attached)
+    types, relations = split_before_tables(before_data)
     await _replay(connection, adapted(types, renaming))
     # Tables and views may need the casts, and a cast's function may need a table.
     waiting = [cast for cast in cast_statements(casts) if not await _made(connection, cast)]
     await _replay(connection, adapted(relations, renaming))
     await _replay(connection, ";\n".join(waiting))
+    keys, after_data = "", definition.after_data
+    if await _names_objects(connection, oid):
+        keys, after_data = keys_apart(after_data)
+    await _replay(connection, adapted(keys, renaming))
     if order.with_data:
         # Constraints may call functions that name their tables without the schema.
         await connection.execute(f"SET LOCAL search_path = {names.copy}, pgtwin_ext")
@@ -197,7 +211,7 @@ async def _copy_one(
             await connection.execute(statement)
         await connection.execute("SET LOCAL search_path = ''")
         await _replay(connection, ";\n".join(sequence_statements(sequences, names)))
-    await _replay(connection, adapted(definition.after_data, renaming))
+    await _replay(connection, adapted(after_data, renaming))
     await _replay(connection, adapted(definition.privileges, renaming))
     await connection.execute(f"{swap}, {literal(names.source.name)}, false)")
     await _rename_in_functions(connection, copy_oid, renaming)
@@ -301,6 +315,15 @@ async def _refuse_too_large(connection: Connection, order: CopyOrder) -> None:
         )
 
 
+async def _refuse_lost_orders(connection: Connection, oid: int) -> None:
+    for row in await _read(connection, "inherited_orders", oid):
+        if not row["attachable"]:
+            raise CannotBeCloned(
+                f"The columns of the table {row['table_name']} lie in an order that can't be made "
+                "again: its parents got columns or constraints after it had its own"
+            )
+
+
 async def _has_members(connection: Connection, oid: int) -> bool:
     return bool(
         await connection.fetchval(
@@ -309,6 +332,10 @@ async def _has_members(connection: Connection, oid: int) -> bool:
             oid,
         )
     )
+
+
+async def _names_objects(connection: Connection, oid: int) -> bool:
+    return bool((await _read(connection, "names_objects", oid))[0]["found"])
 
 
 async def _read(connection: Connection, name: str, oid: int) -> list[Any]:

@@ -81,12 +81,14 @@ def _insert(table: CopiedTable, source: str, names: Swapped) -> str:
 def _value(column: Identifier, way: str, kind: str, names: Swapped) -> str:
     if way == "plain":
         return str(column)
-    if way == "named":
-        return f"{_renamed(f'{column}::text', names)}::{kind}"
-    # Neither `column::text` nor `text::type`: a cast that the user made could take their place;
-    # format and jsonb_to_record call the types' own functions. A row of NULLs is no NULL, which
-    # `IS NULL` would say of it.
+    # Neither `column::text` nor `text::type`: a cast that the user made could take their place,
+    # and text's to regclass knows no '-'; format and jsonb_to_record call the types' own
+    # functions. A row of NULLs is no NULL, which `IS NULL` would say of it.
     text = _renamed(f"pg_catalog.format('%s', {column})", names)
+    if way == "named":
+        for source, copy in names.roles.items():
+            pattern = literal(rf"\m{source}\M")
+            text = f"pg_catalog.regexp_replace({text}, {pattern}, {literal(copy)}, 'g')"
     value = (
         f"(SELECT v FROM pg_catalog.jsonb_to_record("
         f"pg_catalog.jsonb_build_object('v', {text})) AS r (v {kind}))"
@@ -99,12 +101,9 @@ def _renamed(text: str, names: Swapped) -> str:
 
     The source's passing name is random, so no other text can hold it.
     """
-    text = (
+    return (
         f"pg_catalog.replace({text}, {literal(names.source.name)}, {literal(_shown(names.copy))})"
     )
-    for source, copy in names.roles.items():
-        text = f"pg_catalog.regexp_replace({text}, {literal(f'^{source}$')}, {literal(copy)})"
-    return text
 
 
 def _shown(name: SchemaName) -> str:

@@ -3,7 +3,11 @@
 import asyncio
 import os
 import re
+import shutil
 import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -14,6 +18,8 @@ from core.errors import DatabaseUnavailable
 from core.postgres.identifiers import RoleName, SchemaName
 
 LOCK_WAIT_MILLISECONDS = 2000
+_PREFIX = "pgtwin-dump-"
+_LEFT_AFTER_SECONDS = 24 * 3600
 # How libpq says that the server is away; it gives a program no SQLSTATE to ask for.
 _NO_SERVER = (
     "Connection refused",
@@ -64,26 +70,38 @@ async def dump_definition(
         ClientProgramMissing: the programs are not there, or too old for the server.
         ClientProgramFailed: what pg_dump said.
     """
-    with tempfile.TemporaryDirectory(prefix="pgtwin-dump-") as folder:
+    await asyncio.to_thread(_remove_left_folders)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
         archive = Path(folder) / "archive"
         await _dump(programs, login, schema, snapshot, archive)
         listing = await _run(programs / "pg_restore", "--list", str(archive))
         kept = [line for line in listing.splitlines() if not _OF_THE_SCHEMA.match(line)]
-        objects = Path(folder) / "objects"
-        objects.write_text("\n".join(line for line in kept if not _PRIVILEGES.match(line)))
-        privileges = Path(folder) / "privileges"
-        privileges.write_text("\n".join(line for line in kept if _PRIVILEGES.match(line)))
+        privileges = [line for line in kept if _PRIVILEGES.match(line)]
+        objects = [line for line in kept if not _PRIVILEGES.match(line)]
         before, after, last = await asyncio.gather(
             _restore(programs, archive, objects, "--section=pre-data"),
             _restore(programs, archive, objects, "--section=post-data"),
             _restore(programs, archive, privileges),
         )
-    return Definition(statements_of(before), statements_of(after), statements_of(last))
+    return Definition(*map(statements_of, (before, after, last)))
 
 
-async def _restore(programs: Path, archive: Path, wanted: Path, *options: str) -> str:
-    arguments = ("--no-owner", f"--use-list={wanted}", "--file=-", *options, str(archive))
-    return await _run(programs / "pg_restore", *arguments)
+def _remove_left_folders() -> None:
+    """A service that was killed leaves its folder behind."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if folder.stat().st_mtime < time.time() - _LEFT_AFTER_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _restore(programs: Path, archive: Path, entries: Sequence[str], *options: str) -> str:
+    if not any(entry[:1].isdigit() for entry in entries):
+        return ""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=archive.parent) as wanted:
+        wanted.write("\n".join(entries))
+        wanted.flush()
+        arguments = ("--no-owner", f"--use-list={wanted.name}", "--file=-", *options, str(archive))
+        return await _run(programs / "pg_restore", *arguments)
 
 
 async def _dump(

@@ -1,7 +1,7 @@
 """A dump's SQL, made fit to be replayed for another owner and, in the end, another schema."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 # The parts of SQL text that a name can hide in. Outside of functions written in SQL's own
@@ -20,6 +20,13 @@ _TOKEN = re.compile(
 )
 _ENTRY = re.compile(r"^-- (?:Data for )?Name: .*; Type: ([A-Z ]+); Schema: ")
 _RELATIONS = ("TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "FOREIGN TABLE")
+_QUALIFIED = re.compile(r'(?:"(?:[^"]|"")*"|[\w$]+)\.(?:"(?:[^"]|"")*"|[\w$]+)')
+# How PostgreSQL writes the marks of a CYCLE clause down, which its own grammar can't read.
+_CYCLE_MARKS = re.compile(
+    r"(?P<before>\bCYCLE [^;]{1,9999}? SET \S+ TO )(?P<mark>'(?:[^']|'')*')::(?P<type>[^;']+?)"
+    r" DEFAULT (?P<default>'(?:[^']|'')*')::(?P=type) USING "
+)
+_KEYS = ("CONSTRAINT", "INDEX", "INDEX ATTACH")
 _TEXTS = ("literal", "escaped", "dollar", "tag")
 # Whose texts stay: comments and enums' labels mean nothing to PostgreSQL, and functions, whose
 # texts it reads when it runs them, may have to run before the copy has its name.
@@ -58,7 +65,44 @@ def statements_of(dump: str) -> str:
     first = dump.find("\n--\n-- Name: ")
     if first < 0:
         return ""
-    return re.sub(r"\n\\unrestrict \S+\s*\Z", "\n", dump[first:])
+    dump = re.sub(r"\n\\unrestrict \S+\s*\Z", "\n", dump[first:])
+    return _CYCLE_MARKS.sub(
+        r"\g<before>\g<type> \g<mark> DEFAULT \g<type> \g<default> USING ", dump
+    )
+
+
+def attached_apart(script: str, tables: Collection[str]) -> str:
+    """The script with some tables made without their parents, and attached to them then.
+
+    Args:
+        tables: their names, quoted where they need it.
+    """
+    for table in tables:
+        made = re.compile(
+            rf"(CREATE (?:UNLOGGED )?TABLE (\S+\.{re.escape(table)}) \(\n.*?^\))"
+            r"\nINHERITS \(([^\n]*)\)(.*?;\n)",
+            re.DOTALL | re.MULTILINE,
+        )
+        script = made.sub(_attached, script, count=1)
+    return script
+
+
+def _attached(made: re.Match[str]) -> str:
+    create, name, parents, options = made.groups()
+    attach = "".join(
+        f"ALTER TABLE {name} INHERIT {parent[0]};\n" for parent in _QUALIFIED.finditer(parents)
+    )
+    return f"{create}{options}{attach}"
+
+
+def entries(script: str) -> Iterator[tuple[str, str]]:
+    """The kind and the text of each of a dump's entries, in its order."""
+    kind, start = "", 0
+    for token in _TOKEN.finditer(script):
+        if token.lastgroup == "comment" and (found := _ENTRY.match(token[0])):
+            yield kind, script[start : token.start()]
+            kind, start = found[1], token.start()
+    yield kind, script[start:]
 
 
 def split_before_tables(script: str) -> tuple[str, str]:
@@ -66,12 +110,21 @@ def split_before_tables(script: str) -> tuple[str, str]:
 
     Types and functions come first, so what these make possible fits in between.
     """
-    for token in _TOKEN.finditer(script):
-        if token.lastgroup == "comment":
-            found = _ENTRY.match(token[0])
-            if found and found[1] in _RELATIONS:
-                return script[: token.start()], script[token.start() :]
+    start = 0
+    for kind, text in entries(script):
+        if kind in _RELATIONS:
+            return script[:start], script[start:]
+        start += len(text)
     return script, ""
+
+
+def keys_apart(script: str) -> tuple[str, str]:
+    """Indexes and their constraints, and the rest of what comes after the data."""
+    parts = list(entries(script))
+    return (
+        "".join(text for kind, text in parts if kind in _KEYS),
+        "".join(text for kind, text in parts if kind not in _KEYS),
+    )
 
 
 def adapted(script: str, renaming: Renaming) -> str:

@@ -1,7 +1,6 @@
 """Every file of the corpus, cloned through the API and proved."""
 
 import asyncio
-from typing import Any
 
 import asyncpg
 import pytest
@@ -21,37 +20,21 @@ TWICE = (
     "sequence_by_text",
 )
 
-# What a clone does not keep yet, or refuses: `strict`, so that a mend is noticed.
-NOT_YET = {
-    "inheritance_attached_order": "a table attached to its parent gets the parent's columns first",
-    "reg_columns": "values that name no object (0, or an OID of nothing) are refused",
-    "reg_columns_indexes": "values that name an index are refused, for it comes after the rows",
-    "view_cycle_values": "PostgreSQL writes a CYCLE clause down in a form that it can't read",
-}
-
 Pair = tuple[CorpusFile, ...]
 
 
-def marked(pair: Pair) -> Any:
-    reasons = [NOT_YET[file.name] for file in pair if file.name in NOT_YET]
-    marks = [pytest.mark.xfail(reason=reasons[0], strict=True)] if reasons else []
-    return pytest.param(pair, id=name_of(pair), marks=marks)
+def name_of(pair: Pair) -> str:
+    return "+".join(dict.fromkeys(file.name for file in pair))
 
 
 def pairs() -> list[Pair]:
     """Two files a database, one in prod and one in test: half the clones, half the time."""
     files = [file for file in corpus() if file.refused_for is None]
-    once = [file for file in files if file.name not in (*TWICE, *NOT_YET)]
+    once = [file for file in files if file.name not in TWICE]
     return [
         *((file, file) for file in files if file.name in TWICE),
-        # Alone: no neighbour's failure is to pass for theirs.
-        *((file,) for file in files if file.name in NOT_YET and file.name not in TWICE),
         *(tuple(once[at : at + 2]) for at in range(0, len(once), 2)),
     ]
-
-
-def name_of(pair: Pair) -> str:
-    return "+".join(dict.fromkeys(file.name for file in pair))
 
 
 def runs(bench: Bench, file: CorpusFile) -> bool:
@@ -77,7 +60,7 @@ async def test_every_file_runs_as_the_owner(bench: Bench, uid: str) -> None:
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("pair", [marked(pair) for pair in pairs()])
+@pytest.mark.parametrize("pair", pairs(), ids=name_of)
 async def test_nothing_is_lost(bench: Bench, uid: str, pair: Pair) -> None:
     pair = tuple(file for file in pair if runs(bench, file))
     if not pair:

@@ -184,17 +184,16 @@ async def test_materialized_views_are_as_fresh_as_their_tables(ours: Bench, uid:
         assert await connection.fetchval("SELECT n FROM kept") == 2
 
 
-async def test_columns_that_a_parent_got_later_keep_their_values(ours: Bench, uid: str) -> None:
-    """They stand before the child's own in the copy, for no statement could put them behind."""
+async def test_a_child_grows_with_its_parent(ours: Bench, uid: str) -> None:
+    """Where it has no columns of its own, their order is that of its parent."""
     source = await new_twin(ours, "source", uid)
     async with source.prod.as_owner() as connection:
         await connection.execute("CREATE TABLE parents (a int)")
-        await connection.execute("CREATE TABLE children (own int) INHERITS (parents)")
+        await connection.execute("CREATE TABLE children () INHERITS (parents)")
         await connection.execute("ALTER TABLE parents ADD COLUMN late text DEFAULT 'late'")
-        await connection.execute("INSERT INTO children (a, own) VALUES (1, 2)")
+        await connection.execute("INSERT INTO children (a) VALUES (1)")
     copy = await source.clone("copy")
     async with copy.prod.as_owner() as connection:
-        row = await connection.fetchrow("SELECT a, own, late FROM children")
-        assert tuple(row) == (1, 2, "late")
+        assert tuple(await connection.fetchrow("SELECT * FROM children")) == (1, "late")
         await connection.execute("ALTER TABLE parents DROP COLUMN late")
-        assert list((await connection.fetchrow("SELECT * FROM children")).keys()) == ["a", "own"]
+        assert list((await connection.fetchrow("SELECT * FROM children")).keys()) == ["a"]

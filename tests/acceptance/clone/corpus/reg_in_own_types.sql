@@ -6,3 +6,7 @@ CREATE TABLE holders (id int PRIMARY KEY, p pointer, ps pointer[], d a_class, ds
 INSERT INTO holders VALUES (1, ROW('target', 'x'), ARRAY[ROW('target', 'a'), ROW('holders', 'b')]::pointer[], 'target', '{target,holders}');
 INSERT INTO holders VALUES (2, NULL, '{}', 'pg_class', NULL);
 -- then: SELECT id, (p).class = 'target'::regclass, d = 'target'::regclass FROM holders ORDER BY id
+CREATE DOMAIN a_role AS regrole;
+CREATE DOMAIN a_text AS text;
+CREATE TABLE role_holders (id int PRIMARY KEY, r a_role, t a_text);
+INSERT INTO role_holders VALUES (1, '{role}', 'a'), (2, 0, NULL);
