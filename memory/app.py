@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
         raise RuntimeError("the settings name no server; see memory.runtime")
     services = Services(
         settings=settings,
-        database=Database(create_engine(settings.dsn, settings)),
+        database=Database(create_engine(settings.dsn, settings), pre_ping=settings.pool_pre_ping),
         master_secret=settings.master_secret.get_secret_value(),
     )
     app = FastAPIOffline(

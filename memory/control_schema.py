@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import migrations
-from core.postgres.locks import Lock, hold
+from core.postgres.locks import Lock, key_of
 from memory.records import CONTROL_SCHEMA
 
 OWNER = "pgtwin_owner"
@@ -48,7 +48,8 @@ async def migrate(engine: AsyncEngine, to: str = "head") -> tuple[str | None, st
         alembic.util.CommandError: there is no such revision.
     """
     async with engine.connect() as connection, connection.begin():
-        await hold(connection, Lock.MIGRATION)
+        lock = {"lock": int(Lock.MIGRATION), "key": key_of("")}
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock, :key)"), lock)
         await connection.execute(text(f"SET LOCAL ROLE {OWNER}"))
         await connection.execute(text("SET LOCAL lock_timeout = '60s'"))
         before = await connection.run_sync(_revision)

@@ -1,7 +1,9 @@
 """The base of the control schema's models."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self, cast
 
+import asyncpg
 import orjson
 from sqlalchemy import Column, DateTime, FetchedValue, MetaData, text
 from sqlmodel import SQLModel
@@ -21,6 +23,11 @@ class ControlRow(SQLModel):
     """A row of the control schema; PostgreSQL keeps its timestamps."""
 
     metadata = MetaData(schema=CONTROL_SCHEMA, naming_convention=NAMING)
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any] | asyncpg.Record) -> Self:
+        """A row as the driver gave it; to be read, for no session watches it."""
+        return cast("Self", cls.model_construct(**row))
 
     def to_json(self) -> bytes:
         """The row as JSON: timestamps in RFC 3339, ids as numbers."""

@@ -3,11 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from core.ids import IdGenerator
 from core.postgres.embedded import bundled_binaries
-from core.postgres.engine import Database
+from core.postgres.engine import Database, Session
 from core.settings import Settings
 from memory.api_keys.repository import ApiKeyRepository
 from memory.api_keys.service import ApiKeyService
@@ -55,23 +53,23 @@ class Services:
         bundled = bundled_binaries(16 if major <= 16 else 18)
         return self.settings.pg_bin_dir or bundled.pg_dump.parent
 
-    def operations(self, session: AsyncSession) -> OperationService:
+    def operations(self, session: Session) -> OperationService:
         return OperationService(OperationRepository(session))
 
-    def audit(self, session: AsyncSession) -> AuditTrail:
+    def audit(self, session: Session) -> AuditTrail:
         return AuditTrail(AuditRepository(session))
 
-    def api_keys(self, session: AsyncSession) -> ApiKeyService:
+    def api_keys(self, session: Session) -> ApiKeyService:
         return ApiKeyService(
             ApiKeyRepository(session), self.audit(session), self.ids, self.key_usage
         )
 
-    def repairs(self, session: AsyncSession) -> Repairs:
+    def repairs(self, session: Session) -> Repairs:
         return Repairs(
             DatabaseRepository(session), self.audit(session), self.ids, self.master_secret
         )
 
-    def databases(self, session: AsyncSession) -> DatabaseService:
+    def databases(self, session: Session) -> DatabaseService:
         return DatabaseService(
             DatabaseRepository(session),
             self.audit(session),

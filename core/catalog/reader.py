@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from core.postgres.engine import Session
 
 QUERIES: dict[str, str] = {
     name: query.strip()
@@ -18,6 +18,7 @@ QUERIES: dict[str, str] = {
 }
 
 
+@cache
 def numbered(name: str) -> tuple[str, list[str]]:
     """A query for the bare driver, and the names of its parameters in their order."""
     names: list[str] = []
@@ -47,25 +48,27 @@ class LockNeed:
     objects: int
 
 
-async def lock_need(connection: AsyncConnection, names: Sequence[str]) -> LockNeed:
+async def lock_need(session: Session, names: Sequence[str]) -> LockNeed:
     """What making or dropping all that is in the schemas takes of the server's lock table."""
-    rows = await connection.execute(text(QUERIES["lock_need"]), {"schema_names": list(names)})
-    row = rows.one()
-    return LockNeed(row.needed, row.room, row.objects)
+    query, _ = numbered("lock_need")
+    row = await session.fetchrow(query, list(names))
+    if row is None:
+        raise RuntimeError("an aggregate has a row")
+    return LockNeed(row["needed"], row["room"], row["objects"])
 
 
-async def droppable(connection: AsyncConnection, names: Sequence[str], limit: int) -> list[str]:
+async def droppable(session: Session, names: Sequence[str], limit: int) -> list[str]:
     """Statements that drop up to so many objects, none of which takes many others along.
 
     Children go before the tables that they are part of, one by one.
     """
-    rows = await connection.execute(
-        text(QUERIES["droppable"]), {"schema_names": list(names), "limit": limit}
-    )
-    return [f"DROP {row.kind} IF EXISTS {row.name} CASCADE" for row in rows]
+    query, _ = numbered("droppable")
+    rows = await session.fetch(query, list(names), limit)
+    return [f"DROP {row['kind']} IF EXISTS {row['name']} CASCADE" for row in rows]
 
 
-async def schema_sizes(connection: AsyncConnection, names: Sequence[str]) -> dict[str, SchemaSize]:
+async def schema_sizes(session: Session, names: Sequence[str]) -> dict[str, SchemaSize]:
     """The sizes of those of the schemas that exist."""
-    rows = await connection.execute(text(QUERIES["schema_sizes"]), {"schema_names": list(names)})
-    return {row.schema_name: SchemaSize(row.tables, row.size_bytes) for row in rows}
+    query, _ = numbered("schema_sizes")
+    rows = await session.fetch(query, list(names))
+    return {row["schema_name"]: SchemaSize(row["tables"], row["size_bytes"]) for row in rows}

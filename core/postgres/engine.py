@@ -1,22 +1,24 @@
 """The async engine, its pool, and the one unit of work."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 import orjson
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.util import greenlet_spawn
 
 from core.errors import DatabaseUnavailable, PoolExhausted
-from core.postgres.errors import is_rerunnable, translate
+from core.postgres.errors import is_lost, is_rerunnable, translate
 from core.settings import Settings
 
 T = TypeVar("T")
 RERUNS = 3
+Work = Callable[["Session"], Awaitable[T]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,6 @@ def create_engine(dsn: str, settings: Settings, *, pooled: bool = True) -> Async
             "max_overflow": settings.pool_max_overflow,
             "pool_timeout": settings.pool_timeout,
             "pool_recycle": settings.pool_recycle,
-            "pool_pre_ping": settings.pool_pre_ping,
         }
         if pooled
         else {"poolclass": NullPool}
@@ -83,13 +84,47 @@ def milliseconds(seconds: float) -> str:
     return str(max(1, round(seconds * 1000)))
 
 
+class Session:
+    """One connection while a piece of work has it: the only way of the service's SQL.
+
+    SQLAlchemy keeps the connections; statements go to the driver as they are, for SQLAlchemy's
+    way of sending them costs more than many of them do.
+    """
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+
+    async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        return list(await self._driver.fetch(query, *arguments))
+
+    async def fetchrow(self, query: str, *arguments: Any) -> asyncpg.Record | None:
+        return await self._driver.fetchrow(query, *arguments)
+
+    async def fetchval(self, query: str, *arguments: Any) -> Any:
+        return await self._driver.fetchval(query, *arguments)
+
+    async def execute(self, query: str, *arguments: Any) -> str:
+        """Run a statement; without arguments also several in one message.
+
+        Returns:
+            The last statement's tag, such as `UPDATE 1`.
+        """
+        return str(await self._driver.execute(query, *arguments))
+
+
 class Database:
-    """The control schema's connections: every transaction of the service goes through here."""
+    """The control schema's connections: every transaction of the service goes through here.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    Args:
+        pre_ping: a connection that broke while it was idle is replaced, and nobody sees it. No
+            statement is spent on that: the first one of the work shows it.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, pre_ping: bool = True) -> None:
         self.engine = engine
+        self._pre_ping = pre_ping
 
-    async def transaction(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    async def transaction(self, work: Work[T]) -> T:
         """Run the work in a transaction of its own and commit it.
 
         A serialization failure or deadlock, at the commit too, runs all of it again, up to
@@ -99,13 +134,30 @@ class Database:
             PoolExhausted: no connection became free within the pool's timeout.
             AppError: what PostgreSQL reported, or the work raised; everything is rolled back.
         """
+        return await self._rerun(lambda: self._in_transaction(work), is_rerunnable)
+
+    async def reading(self, work: Work[T]) -> T:
+        """Run work that only reads; each of its statements sees its own moment.
+
+        Raises:
+            PoolExhausted, AppError: as `transaction`.
+        """
+
+        def again(error: Exception) -> bool:
+            return is_rerunnable(error) or (self._pre_ping and is_lost(error))
+
+        return await self._rerun(lambda: self._alone(work), again)
+
+    async def _rerun(
+        self, once: Callable[[], Awaitable[T]], again: Callable[[Exception], bool]
+    ) -> T:
         for left in range(RERUNS, -1, -1):
             try:
-                return await self._once(work)
+                return await once()
             except PoolTimeout as error:
                 raise self._exhausted() from error
             except Exception as error:
-                if left and is_rerunnable(error):
+                if left and again(error):
                     continue
                 known = translate(error)
                 if known is None or known is error:
@@ -113,9 +165,46 @@ class Database:
                 raise known from error
         raise AssertionError("the last turn returns or raises")
 
-    async def _once(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-            return await work(session)
+    async def _in_transaction(self, work: Work[T]) -> T:
+        async with self._connection("BEGIN") as driver:
+            try:
+                result = await work(Session(driver))
+                tag = await driver.execute("COMMIT")
+            except BaseException:
+                await _roll_back(driver)
+                raise
+        if tag != "COMMIT":
+            raise RuntimeError("an error of PostgreSQL was caught inside the transaction")
+        return result
+
+    async def _alone(self, work: Work[T]) -> T:
+        async with self._connection() as driver:
+            return await work(Session(driver))
+
+    @asynccontextmanager
+    async def _connection(self, opening: str = "") -> AsyncIterator[asyncpg.Connection]:
+        """A connection from the pool, on which the opening statement has run."""
+        while True:
+            pooled = await self.engine.raw_connection()
+            driver: asyncpg.Connection = pooled.driver_connection  # type: ignore[assignment]
+            reused = bool(pooled.info.setdefault("used", 0))
+            pooled.info["used"] += 1
+            try:
+                if driver.is_closed():
+                    raise asyncpg.InterfaceError("the connection was closed while it was idle")
+                if opening:
+                    await driver.execute(opening)
+                break
+            except BaseException as error:
+                await greenlet_spawn(pooled.invalidate)
+                if not (reused and self._pre_ping and is_lost(error)):
+                    raise
+        try:
+            yield driver
+        finally:
+            if driver.is_closed() or driver.is_in_transaction():
+                await greenlet_spawn(pooled.invalidate)
+            await greenlet_spawn(pooled.close)
 
     def use(self) -> PoolUse:
         pool = self.engine.pool
@@ -132,3 +221,10 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+async def _roll_back(driver: asyncpg.Connection) -> None:
+    """What can't be rolled back is a connection that is gone, and its transaction with it."""
+    with suppress(Exception):
+        if not driver.is_closed():
+            await driver.execute("ROLLBACK")

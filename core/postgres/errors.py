@@ -65,6 +65,11 @@ def is_rerunnable(error: BaseException) -> bool:
     return stale or sqlstate(error) in (SERIALIZATION_FAILURE, DEADLOCK)
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is gone, and whatever transaction it had."""
+    return isinstance(translate(error), DatabaseUnavailable)
+
+
 def translate(error: BaseException) -> AppError | None:
     """The service's error for one of PostgreSQL or its driver; None: neither."""
     if isinstance(error, AppError):

@@ -3,8 +3,7 @@
 import hashlib
 from enum import IntEnum
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from core.postgres.engine import Session
 
 
 class Lock(IntEnum):
@@ -15,15 +14,17 @@ class Lock(IntEnum):
     SPACE = 7_990_003
 
 
-async def hold(connection: AsyncConnection, lock: Lock, subject: str = "") -> None:
+def key_of(subject: str) -> int:
+    """The second key: a hash of what the lock is about."""
+    digest = hashlib.sha256(subject.encode()).digest()
+    return int.from_bytes(digest[:4], "big", signed=True)
+
+
+async def hold(session: Session, lock: Lock, subject: str = "") -> None:
     """Take a lock until the transaction ends, waiting for it.
 
     Args:
         subject: which one of its kind; different subjects do not wait for each other
             (but for a hash's collision, which costs a wait and nothing else).
     """
-    digest = hashlib.sha256(subject.encode()).digest()
-    key = int.from_bytes(digest[:4], "big", signed=True)
-    await connection.execute(
-        text("SELECT pg_advisory_xact_lock(:lock, :key)"), {"lock": int(lock), "key": key}
-    )
+    await session.execute("SELECT pg_advisory_xact_lock($1, $2)", int(lock), key_of(subject))

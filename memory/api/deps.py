@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import NotAuthenticated
+from core.postgres import engine
 from memory import caller as callers
 from memory.api.gateway import vouched_caller
 from memory.api.mounts import is_drop_in
@@ -25,14 +25,14 @@ def services(request: Request) -> Services:
     return found
 
 
-def transaction_session(request: Request) -> AsyncSession:
+def transaction_session(request: Request) -> engine.Session:
     """The session of the request's transaction; nobody but the route commits it."""
-    session: AsyncSession = request.state.session
+    session: engine.Session = request.state.session
     return session
 
 
 ServicesDep = Annotated[Services, Depends(services)]
-Session = Annotated[AsyncSession, Depends(transaction_session)]
+Session = Annotated[engine.Session, Depends(transaction_session)]
 
 
 async def authenticated(

@@ -5,11 +5,10 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.routing import APIRoute
-from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from core.errors import UnsupportedMediaType
-from core.postgres.engine import Database
+from core.postgres.engine import Database, Session
 from core.telemetry import current_request
 from memory.api.mounts import current
 
@@ -30,7 +29,8 @@ class AfterCommit:
 
 
 class TransactionalRoute(APIRoute):
-    """Runs the endpoint, its dependencies included, inside `Database.transaction`.
+    """Runs the endpoint, its dependencies included, inside `Database.transaction`; a GET, whose
+    statements need no common moment, inside `Database.reading`.
 
     A dependency with `yield` can't do this: the endpoint can't be run again from within it.
     The session is the request's `state.session`.
@@ -47,12 +47,13 @@ class TransactionalRoute(APIRoute):
             _require_json(request)
             database: Database = request.app.state.services.database
 
-            async def work(session: AsyncSession) -> Response:
+            async def work(session: Session) -> Response:
                 request.state.session = session
                 request.state.after_commit = AfterCommit()
                 return await handle(request)
 
-            response = await database.transaction(work)
+            unit = database.reading if request.method == "GET" else database.transaction
+            response = await unit(work)
             await request.state.after_commit.run()
             return response
 

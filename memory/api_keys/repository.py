@@ -1,58 +1,75 @@
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, update
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
-
+from core.postgres.engine import Session
 from core.postgres.locks import Lock, hold
 from memory.api_keys.models import ApiKey
 
+_COLUMNS = ", ".join(ApiKey.model_fields)
+
 
 class ApiKeyRepository:
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     async def add(self, key: ApiKey) -> None:
-        self._session.add(key)
-        await self._session.flush()
+        await self._session.execute(
+            "INSERT INTO pgtwin.api_key (id, prefix, secret_hash, name, uid, app_id, spaces,"
+            " scopes, expires_at, create_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            key.id,
+            key.prefix,
+            key.secret_hash,
+            key.name,
+            key.uid,
+            key.app_id,
+            key.spaces,
+            key.scopes,
+            key.expires_at,
+            key.create_by,
+        )
 
     async def by_prefix(self, prefix: str) -> ApiKey | None:
-        query = select(ApiKey).where(ApiKey.prefix == prefix)
-        return (await self._session.exec(query)).one_or_none()
+        row = await self._session.fetchrow(
+            f"SELECT {_COLUMNS} FROM pgtwin.api_key WHERE prefix = $1", prefix
+        )
+        return ApiKey.of(row) if row else None
 
     async def usable_at(self, prefix: str) -> ApiKey | None:
         """The key, unless it is revoked or has expired by the database's clock."""
-        query = select(ApiKey).where(
-            ApiKey.prefix == prefix,
-            col(ApiKey.revoked_at).is_(None),
-            func.coalesce(ApiKey.expires_at > func.now(), True),
+        row = await self._session.fetchrow(
+            f"SELECT {_COLUMNS} FROM pgtwin.api_key WHERE prefix = $1 AND revoked_at IS NULL"
+            " AND coalesce(expires_at > now(), true)",
+            prefix,
         )
-        return (await self._session.exec(query)).one_or_none()
+        return ApiKey.of(row) if row else None
 
     async def all(self) -> Sequence[ApiKey]:
-        return (await self._session.exec(select(ApiKey).order_by(col(ApiKey.id)))).all()
+        rows = await self._session.fetch(f"SELECT {_COLUMNS} FROM pgtwin.api_key ORDER BY id")
+        return [ApiKey.of(row) for row in rows]
 
     async def none_yet(self) -> bool:
         """Whether no key was ever made; nobody else can make the first until the end."""
-        await hold(await self._session.connection(), Lock.BOOTSTRAP_KEY)
-        return (await self._session.exec(select(ApiKey.id).limit(1))).one_or_none() is None
+        await hold(self._session, Lock.BOOTSTRAP_KEY)
+        return not await self._session.fetchval("SELECT EXISTS (SELECT FROM pgtwin.api_key)")
 
-    async def revoke(self, key: ApiKey) -> None:
-        key.revoked_at = func.now()  # type: ignore[assignment]
-        await self._session.flush()
+    async def revoke(self, key_id: int) -> None:
+        await self._session.execute(
+            "UPDATE pgtwin.api_key SET revoked_at = now() WHERE id = $1", key_id
+        )
 
-    async def expire_within(self, key: ApiKey, seconds: float) -> None:
+    async def expire_within(self, key_id: int, seconds: float) -> None:
         """Let the key end after a while, unless it ends sooner."""
-        end = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-        key.expires_at = func.least(ApiKey.expires_at, end)  # type: ignore[assignment]
-        await self._session.flush()
+        await self._session.execute(
+            "UPDATE pgtwin.api_key"
+            " SET expires_at = least(expires_at, now() + make_interval(secs => $2)) WHERE id = $1",
+            key_id,
+            seconds,
+        )
 
     async def touch(self, key_ids: Collection[int]) -> None:
         """Keys that another worker touches at this moment are touched already."""
-        free = (
-            select(ApiKey.id).where(col(ApiKey.id).in_(key_ids)).with_for_update(skip_locked=True)
-        )
-        statement = update(ApiKey).where(col(ApiKey.id).in_(free))
-        await self._session.exec(
-            statement.values(last_used_at=func.now()).execution_options(synchronize_session=False)
+        await self._session.execute(
+            "UPDATE pgtwin.api_key SET last_used_at = now() WHERE id IN ("
+            "SELECT id FROM pgtwin.api_key WHERE id = ANY ($1::bigint[])"
+            " FOR UPDATE SKIP LOCKED)",
+            list(key_ids),
         )

@@ -123,7 +123,7 @@ class ApiKeyService:
             KeyCommandError: there is no such key.
         """
         key = await self._find(prefix)
-        await self._keys.revoke(key)
+        await self._keys.revoke(key.id)
         await self._record("revoke_key", key)
         return key
 
@@ -150,7 +150,7 @@ class ApiKeyService:
             name=old.name,
             expires_in=old.expires_at - now if old.expires_at else None,
         )
-        await self._keys.expire_within(old, overlap.total_seconds())
+        await self._keys.expire_within(old.id, overlap.total_seconds())
         return await self.create(wanted)
 
     async def _find(self, prefix: str) -> ApiKey:

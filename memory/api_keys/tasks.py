@@ -2,10 +2,8 @@
 
 import asyncio
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from core.errors import AppError
-from core.postgres.engine import Database
+from core.postgres.engine import Database, Session
 from core.telemetry import logger
 from memory.api_keys.repository import ApiKeyRepository
 from memory.api_keys.usage import KeyUsage
@@ -30,7 +28,7 @@ async def write_last_used(database: Database, usage: KeyUsage) -> None:
     if not used:
         return
 
-    async def touch(session: AsyncSession) -> None:
+    async def touch(session: Session) -> None:
         await ApiKeyRepository(session).touch(used)
 
     try:

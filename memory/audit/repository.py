@@ -1,12 +1,23 @@
-from sqlmodel.ext.asyncio.session import AsyncSession
+import orjson
 
+from core.postgres.engine import Session
 from memory.audit.models import AuditEntry
 
 
 class AuditRepository:
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     async def add(self, entry: AuditEntry) -> None:
-        self._session.add(entry)
-        await self._session.flush()
+        await self._session.execute(
+            "INSERT INTO pgtwin.audit_entry"
+            " (sid, uid, app_id, key_id, action, database_id, details)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb)",
+            entry.sid,
+            entry.uid,
+            entry.app_id,
+            entry.key_id,
+            entry.action,
+            entry.database_id,
+            None if entry.details is None else orjson.dumps(entry.details).decode(),
+        )

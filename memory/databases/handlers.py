@@ -5,12 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from core.clone.copy import CopyOrder, SchemaCopy, copy_schemas
 from core.clone.dump import Login
 from core.errors import AppError
-from core.postgres.engine import Database
+from core.postgres.engine import Database, Session
 from core.postgres.identifiers import Environment, RoleName, SchemaName
 from core.postgres.passwords import derive
 from core.postgres.preparation import login_url
@@ -39,12 +37,12 @@ class Workshop:
     master_secret: str = field(repr=False)
     worker: str
     programs: Callable[[int], Path]
-    operations: Callable[[AsyncSession], OperationService]
+    operations: Callable[[Session], OperationService]
 
     def login(self, role: RoleName) -> str:
         return login_url(self.dsn, role.name, derive(self.master_secret, role.name))
 
-    async def held(self, session: AsyncSession, operation_id: int) -> Operation:
+    async def held(self, session: Session, operation_id: int) -> Operation:
         """The operation, locked, while this worker still has it.
 
         Raises:
@@ -87,7 +85,7 @@ class CloneHandler:
             await self._remove(operation, Interrupted())
 
     async def _publish(self, operation: Operation) -> None:
-        async def work(session: AsyncSession) -> None:
+        async def work(session: Session) -> None:
             operations = self._workshop.operations(session)
             if await operations.is_finished(operation.id):
                 # Another worker, that took this one for dead, has done it.
@@ -99,7 +97,7 @@ class CloneHandler:
         await self._workshop.database.transaction(work)
 
     async def _remove(self, operation: Operation, error: AppError) -> None:
-        async def work(session: AsyncSession) -> None:
+        async def work(session: Session) -> None:
             held = await self._workshop.held(session, operation.id)
             await DatabaseRepository(session).discard(held.database_id, held.id, held.uid)
             await self._workshop.operations(session).fail(held, error)
@@ -152,14 +150,14 @@ class DropHandler:
         ):
             pass
 
-        async def finish(session: AsyncSession) -> None:
+        async def finish(session: Session) -> None:
             held = await self._workshop.held(session, operation.id)
             await DatabaseRepository(session).drop_rest(held.database_id)
             await self._workshop.operations(session).finish(held)
 
         await self._workshop.database.transaction(finish)
 
-    async def _drop_some(self, session: AsyncSession, operation_id: int) -> bool:
+    async def _drop_some(self, session: Session, operation_id: int) -> bool:
         """Drop one batch; False: nothing is left that comes in batches."""
         held = await self._workshop.held(session, operation_id)
         databases = DatabaseRepository(session)

@@ -1,68 +1,117 @@
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import asyncpg
-from sqlalchemy import ColumnElement, delete, func, or_, text
-from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
-
-from core.catalog.reader import LockNeed, SchemaSize, droppable, lock_need, schema_sizes
+from core.catalog.reader import QUERIES, LockNeed, SchemaSize, droppable, lock_need
+from core.postgres.engine import Session
 from core.postgres.identifiers import Environment, RoleName, SchemaName, literal
 from core.postgres.locks import Lock, hold
 from memory.caller import ANY_SPACE
 from memory.databases.models import DatabaseMeta, DatabaseStatus, SchemaMeta
 
-_LIVE = (
-    col(DatabaseMeta.deleted_at).is_(None),
-    col(DatabaseMeta.status) == DatabaseStatus.READY,
-)
+_LIVE = f"deleted_at IS NULL AND status = '{DatabaseStatus.READY}'"
+_NAMES = tuple(DatabaseMeta.model_fields)
+_COLUMNS = ", ".join(_NAMES)
+_SCHEMA_NAMES = tuple(SchemaMeta.model_fields)
+# Sizes are read through the catalog's own query, for the schemas that the rows name.
+_WHOLE = f"""
+SELECT {", ".join(f"d.{name}" for name in _NAMES)},
+       {", ".join(f"s.{name} AS s_{name}" for name in _SCHEMA_NAMES)},
+       coalesce(z.tables, 0) AS tables, coalesce(z.size_bytes, 0) AS size_bytes
+FROM pgtwin.database_meta d
+JOIN pgtwin.schema_meta s ON s.database_id = d.id
+LEFT JOIN LATERAL (
+    {QUERIES["schema_sizes"].replace(":schema_names", "ARRAY[s.schema_name::name]")}
+) z ON true
+WHERE d.id = $1 AND d.deleted_at IS NULL AND d.status = '{DatabaseStatus.READY}'
+  AND ($2::text IS NULL OR d.uid = $2 OR d.space_id = ANY ($3::text[])
+       OR ($4 AND d.space_id <> ''))
+ORDER BY s.env
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseWhole:
+    """A database with both its schemas; sizes are by their names."""
+
+    database: DatabaseMeta
+    schemas: Sequence[SchemaMeta]
+    sizes: Mapping[str, SchemaSize]
 
 
 class DatabaseRepository:
     """Rows of `database_meta` and `schema_meta`, and the schemas and roles they stand for."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     async def insert(self, database: DatabaseMeta) -> DatabaseMeta | None:
         """Add a database; None when its name is taken, by one being created too."""
-        values = database.model_dump(exclude_none=True)
-        statement = (
-            insert(DatabaseMeta)
-            .values(**values)
-            .on_conflict_do_nothing(
-                index_elements=["uid", "space_id", "name"],
-                index_where=text("deleted_at IS NULL"),
-            )
-            .returning(DatabaseMeta)
+        row = await self._session.fetchrow(
+            "INSERT INTO pgtwin.database_meta"
+            " (id, uid, name, description, space_id, status, create_by, update_by)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+            " ON CONFLICT (uid, space_id, name) WHERE deleted_at IS NULL DO NOTHING"
+            f" RETURNING {_COLUMNS}",
+            database.id,
+            database.uid,
+            database.name,
+            database.description,
+            database.space_id,
+            str(database.status),
+            database.create_by,
+            database.update_by,
         )
-        return (await self._session.exec(statement)).scalar_one_or_none()
+        return DatabaseMeta.of(row) if row else None
 
     async def insert_schemas(self, schemas: Sequence[SchemaMeta]) -> None:
-        rows = [schema.model_dump(exclude_none=True) for schema in schemas]
-        await self._session.exec(insert(SchemaMeta).values(rows))
+        await self._session.execute(
+            "INSERT INTO pgtwin.schema_meta"
+            " (id, database_id, env, schema_name, create_by, update_by)"
+            " SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[],"
+            " $6::text[])",
+            [schema.id for schema in schemas],
+            [schema.database_id for schema in schemas],
+            [schema.env.value for schema in schemas],
+            [schema.schema_name for schema in schemas],
+            [schema.create_by for schema in schemas],
+            [schema.update_by for schema in schemas],
+        )
 
     async def find(
         self, database_id: int, *, uid: str | None, space_id: str, lock: bool = False
     ) -> DatabaseMeta | None:
         """A live database of the space, or without a space of the uid; uid None: of anybody."""
-        query = select(DatabaseMeta).where(DatabaseMeta.id == database_id, *_LIVE)
-        if space_id:
-            query = query.where(DatabaseMeta.space_id == space_id)
-        elif uid is not None:
-            query = query.where(DatabaseMeta.uid == uid)
-        if lock:
-            query = query.with_for_update()
-        return (await self._session.exec(query)).one_or_none()
+        row = await self._session.fetchrow(
+            f"SELECT {_COLUMNS} FROM pgtwin.database_meta WHERE id = $1 AND {_LIVE}"
+            " AND CASE WHEN $3 <> '' THEN space_id = $3 ELSE $2::text IS NULL OR uid = $2 END"
+            + (" FOR UPDATE" if lock else ""),
+            database_id,
+            uid,
+            space_id,
+        )
+        return DatabaseMeta.of(row) if row else None
 
-    async def find_visible(
+    async def find_whole(
         self, database_id: int, *, uid: str | None, spaces: Collection[str]
-    ) -> DatabaseMeta | None:
-        """A live database of the uid or of one of the spaces; uid None: of anybody."""
-        query = select(DatabaseMeta).where(DatabaseMeta.id == database_id, *_LIVE)
-        if uid is not None:
-            query = query.where(_visible_to(uid, spaces))
-        return (await self._session.exec(query)).one_or_none()
+    ) -> DatabaseWhole | None:
+        """A live database of the uid or of one of the spaces, with its schemas and their sizes.
+
+        Args:
+            uid: None: a database of anybody.
+        """
+        rows = await self._session.fetch(
+            _WHOLE, database_id, uid, list(spaces), ANY_SPACE in spaces
+        )
+        if not rows:
+            return None
+        return DatabaseWhole(
+            database=DatabaseMeta.of({name: rows[0][name] for name in _NAMES}),
+            schemas=[_schema({name: row[f"s_{name}"] for name in _SCHEMA_NAMES}) for row in rows],
+            sizes={
+                row["s_schema_name"]: SchemaSize(row["tables"], row["size_bytes"]) for row in rows
+            },
+        )
 
     async def page(
         self,
@@ -81,19 +130,33 @@ class DatabaseRepository:
             visible_to: only what this uid, or one of the spaces, owns; None: all.
             before: only ids below this one.
         """
-        query = select(DatabaseMeta).where(*_LIVE)
-        if visible_to is not None:
-            query = query.where(_visible_to(visible_to, spaces))
+        conditions, values = [_LIVE], list[Any]()
+
+        def require(condition: str, *given: Any) -> None:
+            places = [f"${len(values) + 1 + place}" for place in range(len(given))]
+            conditions.append(condition.format(*places))
+            values.extend(given)
+
+        if visible_to is not None and ANY_SPACE in spaces:
+            require("(uid = {} OR space_id <> '')", visible_to)
+        elif visible_to is not None and spaces:
+            require("(uid = {} OR space_id = ANY ({}))", visible_to, list(spaces))
+        elif visible_to is not None:
+            require("uid = {}", visible_to)
         if uid is not None:
-            query = query.where(DatabaseMeta.uid == uid)
+            require("uid = {}", uid)
         if space_id is not None:
-            query = query.where(DatabaseMeta.space_id == space_id)
+            require("space_id = {}", space_id)
         if name_prefix:
-            query = query.where(col(DatabaseMeta.name).startswith(name_prefix, autoescape=True))
+            require("starts_with(name, {})", name_prefix)
         if before is not None:
-            query = query.where(DatabaseMeta.id < before)
-        query = query.order_by(col(DatabaseMeta.id).desc()).limit(limit)
-        return (await self._session.exec(query)).all()
+            require("id < {}", before)
+        rows = await self._session.fetch(
+            f"SELECT {_COLUMNS} FROM pgtwin.database_meta WHERE {' AND '.join(conditions)}"
+            f" ORDER BY id DESC LIMIT {int(limit)}",
+            *values,
+        )
+        return [DatabaseMeta.of(row) for row in rows]
 
     async def space_owner(self, space_id: str, *, lock: bool = False) -> str | None:
         """The uid that owns the space's databases; None: it has none.
@@ -102,78 +165,76 @@ class DatabaseRepository:
             lock: keep others from giving an empty space an owner until the transaction ends.
         """
         if lock:
-            await hold(await self._session.connection(), Lock.SPACE, space_id)
-        query = (
-            select(DatabaseMeta.uid)
-            .where(DatabaseMeta.space_id == space_id, *_LIVE)
-            .order_by(col(DatabaseMeta.id))
-            .limit(1)
+            await hold(self._session, Lock.SPACE, space_id)
+        owner: str | None = await self._session.fetchval(
+            f"SELECT uid FROM pgtwin.database_meta WHERE space_id = $1 AND {_LIVE}"
+            " ORDER BY id LIMIT 1",
+            space_id,
         )
-        return (await self._session.exec(query)).one_or_none()
+        return owner
 
     async def schemas(self, database_id: int) -> Sequence[SchemaMeta]:
-        query = (
-            select(SchemaMeta)
-            .where(SchemaMeta.database_id == database_id)
-            .order_by(col(SchemaMeta.env))
+        rows = await self._session.fetch(
+            f"SELECT {', '.join(_SCHEMA_NAMES)} FROM pgtwin.schema_meta WHERE database_id = $1"
+            " ORDER BY env",
+            database_id,
         )
-        return (await self._session.exec(query)).all()
-
-    async def sizes(self, schemas: Sequence[SchemaMeta]) -> dict[str, SchemaSize]:
-        connection = await self._session.connection()
-        return await schema_sizes(connection, [schema.schema_name for schema in schemas])
+        return [_schema(dict(row)) for row in rows]
 
     async def set_description(
         self, database: DatabaseMeta, description: str | None, acting_uid: str
     ) -> None:
-        database.description, database.update_by = description, acting_uid
-        await self._session.flush()
-
-    async def bury(self, database: DatabaseMeta, acting_uid: str) -> None:
-        """Leave the tombstone: the name is free, the schemas' rows are gone."""
-        await self._session.exec(
-            delete(SchemaMeta).where(col(SchemaMeta.database_id) == database.id)
+        await self._session.execute(
+            "UPDATE pgtwin.database_meta SET description = $2, update_by = $3 WHERE id = $1",
+            database.id,
+            description,
+            acting_uid,
         )
-        database.deleted_at = func.now()  # type: ignore[assignment]
-        database.update_by = acting_uid
-        await self._session.flush()
 
-    async def bury_name(self, database: DatabaseMeta, acting_uid: str) -> None:
+    async def bury(self, database_id: int, acting_uid: str) -> None:
+        """Leave the tombstone: the name is free, the schemas' rows are gone."""
+        await self._session.execute(
+            "WITH gone AS (DELETE FROM pgtwin.schema_meta WHERE database_id = $1)"
+            " UPDATE pgtwin.database_meta SET deleted_at = now(), update_by = $2 WHERE id = $1",
+            database_id,
+            acting_uid,
+        )
+
+    async def bury_name(self, database_id: int, acting_uid: str) -> None:
         """Take the database away from its user, and end its sessions; the rest follows."""
-        database.deleted_at = func.now()  # type: ignore[assignment]
-        database.update_by = acting_uid
-        await self._session.flush()
-        await self._send([f"SELECT pgtwin_admin.close_roles({database.id})"])
+        await self._session.execute(
+            "UPDATE pgtwin.database_meta SET deleted_at = now(), update_by = $2 WHERE id = $1",
+            database_id,
+            acting_uid,
+        )
+        await self._send([f"SELECT pgtwin_admin.close_roles({database_id})"])
 
     async def drop_rest(self, database_id: int) -> None:
         """Drop what is left of a database whose name is buried, with its schemas' rows."""
         schemas = await self.schemas(database_id)
         await self.drop_schemas(database_id, [SchemaName(each.schema_name) for each in schemas])
-        await self._session.exec(
-            delete(SchemaMeta).where(col(SchemaMeta.database_id) == database_id)
+        await self._session.execute(
+            "DELETE FROM pgtwin.schema_meta WHERE database_id = $1", database_id
         )
 
     async def forget_schema(self, name: str) -> None:
-        await self._session.exec(delete(SchemaMeta).where(col(SchemaMeta.schema_name) == name))
+        await self._session.execute("DELETE FROM pgtwin.schema_meta WHERE schema_name = $1", name)
 
     async def drop_batch(self, database_id: int, limit: int) -> int:
         """Drop up to so many objects of a database's schemas; gives how many there were."""
         names = [schema.schema_name for schema in await self.schemas(database_id)]
-        connection = await self._session.connection()
-        statements = await droppable(connection, names, limit)
+        statements = await droppable(self._session, names, limit)
         if statements:
             await self._send(statements)
         return len(statements)
 
     async def locks_needed(self, schemas: Sequence[SchemaMeta]) -> LockNeed:
         """What dropping the schemas in one transaction would take of the server's locks."""
-        connection = await self._session.connection()
-        return await lock_need(connection, [schema.schema_name for schema in schemas])
+        return await lock_need(self._session, [schema.schema_name for schema in schemas])
 
     async def lock_whole(self, database_id: int) -> None:
         """Wait for whoever copies the database, and keep others from it until the end."""
-        connection = await self._session.connection()
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": database_id})
+        await self._session.execute("SELECT pg_advisory_xact_lock($1)", database_id)
 
     async def add_ticket(
         self,
@@ -184,52 +245,44 @@ class DatabaseRepository:
         names: Mapping[Environment, tuple[str, str]],
     ) -> None:
         """Let the target's login copy the source's schemas, once."""
-        connection = await self._session.connection()
-        await connection.execute(
-            text(
-                "INSERT INTO pgtwin_admin.copy_ticket (id, digest, source_id, target_id,"
-                " environments, source_schemas, target_schemas)"
-                " VALUES (:id, :digest, :source, :target, :environments, :sources, :targets)"
-            ),
-            {
-                "id": ticket_id,
-                "digest": digest,
-                "source": source_id,
-                "target": target_id,
-                "environments": [environment.value for environment in names],
-                "sources": [source for source, _ in names.values()],
-                "targets": [target for _, target in names.values()],
-            },
+        await self._session.execute(
+            "INSERT INTO pgtwin_admin.copy_ticket (id, digest, source_id, target_id,"
+            " environments, source_schemas, target_schemas) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            ticket_id,
+            digest,
+            source_id,
+            target_id,
+            [environment.value for environment in names],
+            [source for source, _ in names.values()],
+            [target for _, target in names.values()],
         )
 
     async def is_copied(self, ticket_id: int) -> bool:
         """Whether the copy that the ticket was for is there, whole."""
-        connection = await self._session.connection()
-        found = await connection.execute(
-            text("SELECT done_at FROM pgtwin_admin.copy_ticket WHERE id = :id"), {"id": ticket_id}
+        return bool(
+            await self._session.fetchval(
+                "SELECT done_at IS NOT NULL FROM pgtwin_admin.copy_ticket WHERE id = $1", ticket_id
+            )
         )
-        return found.scalar_one_or_none() is not None
 
     async def publish(self, database_id: int, ticket_id: int) -> None:
         """Make a finished copy visible."""
-        database = await self._session.get_one(DatabaseMeta, database_id)
-        database.status = DatabaseStatus.READY
-        await self._session.flush()
+        await self._session.execute(
+            "UPDATE pgtwin.database_meta SET status = $2 WHERE id = $1",
+            database_id,
+            DatabaseStatus.READY.value,
+        )
         await self._end_ticket(ticket_id)
 
     async def discard(self, database_id: int, ticket_id: int, acting_uid: str) -> None:
         """Remove a copy that was not finished; its name is free again."""
-        database = await self._session.get_one(DatabaseMeta, database_id)
         names = [SchemaName(each.schema_name) for each in await self.schemas(database_id)]
         await self.drop_schemas(database_id, names)
-        await self.bury(database, acting_uid)
+        await self.bury(database_id, acting_uid)
         await self._end_ticket(ticket_id)
 
     async def _end_ticket(self, ticket_id: int) -> None:
-        connection = await self._session.connection()
-        await connection.execute(
-            text("DELETE FROM pgtwin_admin.copy_ticket WHERE id = :id"), {"id": ticket_id}
-        )
+        await self._session.execute("DELETE FROM pgtwin_admin.copy_ticket WHERE id = $1", ticket_id)
 
     async def make_schemas(
         self,
@@ -266,21 +319,9 @@ class DatabaseRepository:
         )
 
     async def _send(self, statements: Sequence[str]) -> None:
-        """Several statements in one message, inside the session's transaction.
-
-        SQLAlchemy prepares what it sends and so takes one statement at a time; what is sent
-        past it would commit by itself where SQLAlchemy has not begun.
-        """
-        connection = await self._session.connection()
-        raw = await connection.get_raw_connection()
-        driver: asyncpg.Connection = raw.driver_connection  # type: ignore[assignment]
-        if not driver.is_in_transaction():
-            raise RuntimeError("the session has no transaction yet")
-        await driver.execute("; ".join(statements))
+        """Several statements in one message, inside the session's transaction."""
+        await self._session.execute("; ".join(statements))
 
 
-def _visible_to(uid: str, spaces: Collection[str]) -> ColumnElement[bool]:
-    owned = col(DatabaseMeta.uid) == uid
-    if ANY_SPACE in spaces:
-        return or_(owned, col(DatabaseMeta.space_id) != "")
-    return or_(owned, col(DatabaseMeta.space_id).in_(spaces)) if spaces else owned
+def _schema(row: dict[str, Any]) -> SchemaMeta:
+    return SchemaMeta.of(row | {"env": Environment(row["env"])})

@@ -1,3 +1,4 @@
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Self
@@ -143,7 +144,7 @@ class DatabasePage(Answer):
 
 
 def detail(
-    database: DatabaseMeta, schemas: list[SchemaMeta], sizes: dict[str, SchemaSize]
+    database: DatabaseMeta, schemas: Sequence[SchemaMeta], sizes: Mapping[str, SchemaSize]
 ) -> DatabaseDetail:
     return DatabaseDetail(
         **_summary(database),

@@ -150,11 +150,11 @@ class DatabaseService:
             if need.needed < need.room // SHARE_OF_LOCKS:
                 names = [SchemaName(schema.schema_name) for schema in schemas]
                 await self._databases.drop_schemas(database.id, names)
-                await self._databases.bury(database, acting)
+                await self._databases.bury(database.id, acting)
             else:
                 operation = self._operation("drop_database", acting, database.id)
                 operation.total = need.objects
-                await self._databases.bury_name(database, acting)
+                await self._databases.bury_name(database.id, acting)
                 await self._operations.add(operation)
         await self._record(caller, acting, "drop_database", database)
         return operation
@@ -176,14 +176,11 @@ class DatabaseService:
         Raises:
             DatabaseNotFound, NotAuthorized
         """
-        database = await self._databases.find_visible(
-            database_id, uid=caller.uid, spaces=caller.spaces
-        )
-        if database is None:
+        found = await self._databases.find_whole(database_id, uid=caller.uid, spaces=caller.spaces)
+        if found is None:
             raise DatabaseNotFound
         caller.require(Scope.DATABASES_READ)
-        schemas = await self._databases.schemas(database.id)
-        return detail(database, list(schemas), await self._databases.sizes(schemas))
+        return detail(found.database, found.schemas, found.sizes)
 
     async def page(self, caller: Caller, query: ListDatabases) -> DatabasePage:
         """The caller's databases, the newest first.

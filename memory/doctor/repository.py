@@ -1,12 +1,11 @@
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
+from core.postgres.engine import Session
 
 # Each row is one difference between the catalog and the control schema.
-_DRIFT = text(
-    r"""
+_DRIFT = r"""
     WITH live AS (
         -- A large drop goes on after the database is gone for its user.
         SELECT id FROM pgtwin.database_meta AS m
@@ -47,10 +46,8 @@ _DRIFT = text(
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = expected_role.name)
     -- Schemas before roles: a grant on a schema keeps its role from being dropped.
     ORDER BY kind DESC, name
-    """
-)
-_SERVER = text(
-    """
+"""
+_SERVER = """
     SELECT current_setting('server_version') AS version,
            current_setting('max_connections')::int AS max_connections,
            current_setting('superuser_reserved_connections')::int AS reserved,
@@ -67,20 +64,26 @@ _SERVER = text(
                  WHERE datname <> current_database() AND datallowconn
                    AND has_database_privilege('public', datname, 'CONNECT')
                  ORDER BY datname) AS open_databases
-    """
-)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference between the catalog and the control schema."""
+
+    kind: str
+    name: str
+    database_id: int | None
 
 
 class DoctorRepository:
     """Reads the catalog beside the control schema; changes nothing."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     async def server(self) -> dict[str, Any]:
-        connection = await self._session.connection()
-        return dict((await connection.execute(_SERVER)).mappings().one())
+        return dict(await self._session.fetchrow(_SERVER) or {})
 
-    async def drift(self) -> Sequence[Any]:
-        connection = await self._session.connection()
-        return (await connection.execute(_DRIFT)).all()
+    async def drift(self) -> Sequence[Drift]:
+        return [Drift(**row) for row in await self._session.fetch(_DRIFT)]

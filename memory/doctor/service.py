@@ -6,9 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 import asyncpg
-from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.postgres.engine import Database
+from core.postgres.engine import Database, Session
 from core.postgres.preparation import PREPARATION_VERSION, foreign_objects
 from core.settings import Settings
 from memory.control_schema import current_revision, newest_revision
@@ -35,7 +34,7 @@ class Finding:
         return {name: str(value) for name, value in asdict(self).items()}
 
 
-async def drift(session: AsyncSession) -> Sequence[Any]:
+async def drift(session: Session) -> Sequence[Any]:
     """What catalog and control schema disagree about: rows of kind, name and database_id."""
     return await DoctorRepository(session).drift()
 

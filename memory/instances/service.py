@@ -4,11 +4,9 @@ import asyncio
 import secrets
 import time
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from core.errors import AppError
 from core.ids import IdGenerator
-from core.postgres.engine import Database
+from core.postgres.engine import Database, Session
 from core.telemetry import logger
 from memory.instances.repository import InstanceRepository
 
@@ -68,15 +66,15 @@ class InstanceLeases:
         self._ids.release()
         await self._database.transaction(self._give_back)
 
-    async def _take(self, session: AsyncSession) -> int | None:
+    async def _take(self, session: Session) -> int | None:
         return await InstanceRepository(session).take(self._holder, LEASE_SECONDS)
 
-    async def _renew(self, session: AsyncSession) -> bool:
+    async def _renew(self, session: Session) -> bool:
         instance = self._ids.instance
         if instance is None:
             return False
         return await InstanceRepository(session).renew(instance, self._holder, LEASE_SECONDS)
 
-    async def _give_back(self, session: AsyncSession) -> None:
+    async def _give_back(self, session: Session) -> None:
         if self._ids.instance is not None:
             await InstanceRepository(session).give_back(self._ids.instance, self._holder)

@@ -1,45 +1,56 @@
 from collections.abc import Sequence
 
-from sqlalchemy import func, update
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+import orjson
 
 from core.errors import AppError
+from core.postgres.engine import Session
 from memory.operations.models import OPEN, Operation, OperationState
+
+_COLUMNS = ", ".join(Operation.model_fields)
+_OPEN = "state IN (" + ", ".join(f"'{state}'" for state in OPEN) + ")"
 
 
 class OperationRepository:
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     async def add(self, operation: Operation) -> None:
-        self._session.add(operation)
-        await self._session.flush()
+        await self._session.execute(
+            "INSERT INTO pgtwin.operation"
+            " (id, kind, state, total, uid, database_id, arguments, owner)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8)",
+            operation.id,
+            operation.kind,
+            str(operation.state),
+            operation.total,
+            operation.uid,
+            operation.database_id,
+            orjson.dumps(operation.arguments).decode(),
+            operation.owner,
+        )
 
     async def get(self, operation_id: int) -> Operation | None:
-        return await self._session.get(Operation, operation_id)
+        row = await self._session.fetchrow(
+            f"SELECT {_COLUMNS} FROM pgtwin.operation WHERE id = $1", operation_id
+        )
+        return Operation.of(row) if row else None
 
     async def held(self, operation_id: int, owner: str) -> Operation | None:
         """The operation, locked, while this worker still has it; None: another took it over."""
-        query = (
-            select(Operation)
-            .where(
-                Operation.id == operation_id,
-                Operation.owner == owner,
-                col(Operation.state).in_(OPEN),
-            )
-            .with_for_update()
+        row = await self._session.fetchrow(
+            f"SELECT {_COLUMNS} FROM pgtwin.operation"
+            f" WHERE id = $1 AND owner = $2 AND {_OPEN} FOR UPDATE",
+            operation_id,
+            owner,
         )
-        return (await self._session.exec(query)).one_or_none()
+        return Operation.of(row) if row else None
 
     async def beat(self, operation_ids: Sequence[int], owner: str) -> None:
-        statement = update(Operation).where(
-            col(Operation.id).in_(operation_ids), col(Operation.owner) == owner
-        )
-        await self._session.exec(
-            statement.values(heartbeat_at=func.clock_timestamp()).execution_options(
-                synchronize_session=False
-            )
+        await self._session.execute(
+            "UPDATE pgtwin.operation SET heartbeat_at = clock_timestamp()"
+            " WHERE id = ANY ($1::bigint[]) AND owner = $2",
+            operation_ids,
+            owner,
         )
 
     async def take_over(self, owner: str, silent_for: float, limit: int) -> Sequence[Operation]:
@@ -48,36 +59,39 @@ class OperationRepository:
         Args:
             silent_for: seconds without a heartbeat after which a worker counts as dead.
         """
-        limit_of_silence = func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, silent_for)
-        query = (
-            select(Operation)
-            .where(col(Operation.state).in_(OPEN), col(Operation.heartbeat_at) < limit_of_silence)
-            .order_by(col(Operation.heartbeat_at))
-            .limit(limit)
-            .with_for_update(skip_locked=True)
+        rows = await self._session.fetch(
+            "UPDATE pgtwin.operation SET owner = $1, attempts = attempts + 1,"
+            " heartbeat_at = clock_timestamp() WHERE id IN ("
+            f"SELECT id FROM pgtwin.operation WHERE {_OPEN}"
+            " AND heartbeat_at < clock_timestamp() - make_interval(secs => $2)"
+            " ORDER BY heartbeat_at LIMIT $3 FOR UPDATE SKIP LOCKED)"
+            f" RETURNING {_COLUMNS}",
+            owner,
+            silent_for,
+            limit,
         )
-        found = (await self._session.exec(query)).all()
-        for operation in found:
-            operation.owner = owner
-            operation.attempts += 1
-            operation.heartbeat_at = func.clock_timestamp()  # type: ignore[assignment]
-        await self._session.flush()
-        for operation in found:
-            await self._session.refresh(operation)
-        return found
+        return [Operation.of(row) for row in rows]
 
-    async def progress(self, operation: Operation, step: str, done: int, total: int) -> None:
-        operation.step, operation.done, operation.total = step, done, total
-        await self._session.flush()
+    async def progress(self, operation_id: int, step: str, done: int, total: int) -> None:
+        await self._session.execute(
+            "UPDATE pgtwin.operation SET step = $2, done = $3, total = $4 WHERE id = $1",
+            operation_id,
+            step,
+            done,
+            total,
+        )
 
-    async def close(self, operation: Operation, error: AppError | None) -> None:
-        operation.state = OperationState.FAILED if error else OperationState.FINISHED
-        if error is not None:
-            operation.error = {
-                "code": error.code,
-                "type": error.kind(),
-                "message": error.message,
-                "retryable": error.retryable,
-            }
-        operation.finished_at = func.clock_timestamp()  # type: ignore[assignment]
-        await self._session.flush()
+    async def close(self, operation_id: int, error: AppError | None) -> None:
+        shown = error and {
+            "code": error.code,
+            "type": error.kind(),
+            "message": error.message,
+            "retryable": error.retryable,
+        }
+        await self._session.execute(
+            "UPDATE pgtwin.operation SET state = $2, error = $3::text::jsonb,"
+            " finished_at = clock_timestamp() WHERE id = $1",
+            operation_id,
+            str(OperationState.FAILED if error else OperationState.FINISHED),
+            orjson.dumps(shown).decode() if shown else None,
+        )

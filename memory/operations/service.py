@@ -34,10 +34,10 @@ class OperationService:
         return operation is not None and operation.state == OperationState.FINISHED
 
     async def progress(self, operation: Operation, step: str, done: int, total: int) -> None:
-        await self._operations.progress(operation, step, done, total)
+        await self._operations.progress(operation.id, step, done, total)
 
     async def finish(self, operation: Operation) -> None:
-        await self._operations.close(operation, None)
+        await self._operations.close(operation.id, None)
 
     async def fail(self, operation: Operation, error: AppError) -> None:
-        await self._operations.close(operation, error)
+        await self._operations.close(operation.id, error)

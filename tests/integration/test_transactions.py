@@ -11,12 +11,10 @@ from typing import Any
 import asyncpg
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import DatabaseUnavailable, LockTimeout, PoolExhausted, TransactionConflict
 from core.postgres.embedded import EmbeddedServer
-from core.postgres.engine import Database, create_engine
+from core.postgres.engine import Database, Session, create_engine
 from core.settings import Settings
 from memory.api_keys.service import NewKey
 from memory.caller import Scope
@@ -33,9 +31,8 @@ async def database(settings: Settings, **overrides: Any) -> AsyncIterator[Databa
     await made.close()
 
 
-async def run(session: AsyncSession, statement: str) -> Any:
-    result = await (await session.connection()).execute(text(statement))
-    return result.scalar_one_or_none() if result.returns_rows else None
+async def run(session: Session, statement: str) -> Any:
+    return await session.fetchval(statement)
 
 
 async def admin_api(app: FastAPI) -> Api:
@@ -67,7 +64,7 @@ async def test_a_serialization_failure_at_the_commit_runs_the_work_again(
         both_have_read = asyncio.Barrier(2)
         runs = 0
 
-        async def work(session: AsyncSession) -> None:
+        async def work(session: Session) -> None:
             nonlocal runs
             runs += 1
             await run(session, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
@@ -89,7 +86,7 @@ async def test_a_deadlock_runs_the_work_again(settings: Settings, counter: str) 
         both_hold_one = asyncio.Barrier(2)
         runs: list[int] = []
 
-        async def work(session: AsyncSession, first: int) -> None:
+        async def work(session: Session, first: int) -> None:
             runs.append(first)
             await run(session, f"UPDATE {counter} SET n = n + 1 WHERE id = {first}")
             if len(runs) <= 2:
@@ -111,7 +108,7 @@ async def test_a_conflict_that_stays_is_a_retryable_error_after_three_more_runs(
     async with database(settings) as made:
         runs = 0
 
-        async def work(session: AsyncSession) -> None:
+        async def work(session: Session) -> None:
             nonlocal runs
             runs += 1
             await run(session, "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$")
@@ -126,7 +123,7 @@ async def test_waiting_too_long_for_a_connection_names_the_pools_use(settings: S
     async with database(settings, **options) as made:
         enough = asyncio.Event()
 
-        async def hold(session: AsyncSession) -> None:
+        async def hold(session: Session) -> None:
             await run(session, "SELECT 1")
             await enough.wait()
 
@@ -145,7 +142,7 @@ async def test_a_lock_that_another_holds_is_a_retryable_error(
 ) -> None:
     async with database(settings, lock_timeout=0.1) as made:
 
-        async def locked(session: AsyncSession) -> None:
+        async def locked(session: Session) -> None:
             await run(session, f"UPDATE {counter} SET n = 1 WHERE id = 1")
             with pytest.raises(LockTimeout) as caught:
                 await made.transaction(
@@ -272,7 +269,7 @@ async def test_a_backend_killed_in_the_middle_fails_its_request_alone(
 ) -> None:
     async with database(settings) as made:
 
-        async def killed(session: AsyncSession) -> None:
+        async def killed(session: Session) -> None:
             pid = await run(session, "SELECT pg_backend_pid()")
             await admin_connection.execute("SELECT pg_terminate_backend($1)", pid)
             await run(session, "SELECT pg_sleep(5)")
@@ -303,7 +300,7 @@ async def test_nothing_is_committed_when_the_answer_is_an_error(
 ) -> None:
     async with database(settings) as made:
 
-        async def fails(session: AsyncSession) -> None:
+        async def fails(session: Session) -> None:
             await run(session, f"UPDATE {counter} SET n = 100")
             raise asyncpg.DataError("no")
 
