@@ -13,6 +13,7 @@ class Lock(IntEnum):
     MIGRATION = 7_990_001
     BOOTSTRAP_KEY = 7_990_002
     SPACE = 7_990_003
+    IDEMPOTENCY_CLEANUP = 7_990_010
 
 
 async def hold(connection: AsyncConnection, lock: Lock, subject: str = "") -> None:
@@ -27,3 +28,9 @@ async def hold(connection: AsyncConnection, lock: Lock, subject: str = "") -> No
     await connection.execute(
         text("SELECT pg_advisory_xact_lock(:lock, :key)"), {"lock": int(lock), "key": key}
     )
+
+
+async def try_hold(connection: AsyncConnection, lock: Lock) -> bool:
+    """Take a lock until the transaction ends, or say at once that another has it."""
+    statement = text("SELECT pg_try_advisory_xact_lock(:lock, 0)")
+    return bool((await connection.execute(statement, {"lock": int(lock)})).scalar_one())
