@@ -103,7 +103,19 @@ def test_the_first_five_minutes_work_as_written(environment: dict[str, str]) -> 
     codes = [int(code) for code in re.findall(r'^(?:\{|    )"code": ?(\d+)', session.stdout, re.M)]
     created = described = listed = kept = modified = as_alice = dropped = 0
     again, refused, gone = 25010, 25020, 25013
-    expected = [created, described, listed, again, kept, kept, modified, refused, as_alice, dropped, gone]
+    expected = [
+        created,
+        described,
+        listed,
+        again,
+        kept,
+        kept,
+        modified,
+        refused,
+        as_alice,
+        dropped,
+        gone,
+    ]
     assert codes == expected, said
     assert "\nHTTP 409\n" in session.stdout
     ids = re.findall(r'"data":\{"database_id":(\d+),', session.stdout)
