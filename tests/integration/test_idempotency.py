@@ -253,13 +253,18 @@ async def locked(admin_connection: Any, database_id: int) -> AsyncIterator[None]
         yield
 
 
-async def until_waiting(services: Services) -> None:
-    """Until a session waits for another one's transaction to end."""
-    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+async def until(services: Services, query: str) -> None:
     while True:
         if await services.database.transaction(lambda session: run(session, query)):
             return
         await asyncio.sleep(0.01)
+
+
+async def until_waiting(services: Services) -> None:
+    """Until a session waits for another one's transaction to end."""
+    await until(
+        services, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+    )
 
 
 @pytest.mark.parametrize("mount", ["v1", "drop-in"])
@@ -285,6 +290,31 @@ async def test_while_the_first_is_in_flight_the_second_is_turned_away_at_once(
     else:
         assert (second.status, second.code) == (200, 25017)
     assert_again(await running, await keyed(api, key, "modify_db_description", **fields))
+
+
+async def test_what_was_committed_just_before_the_lock_is_seen(
+    admin: Api, services: Services, admin_connection: Any, uid: str, key: str
+) -> None:
+    """A look-up that began before the first answer's commit, and came to the lock after it."""
+    gate, caller = secrets.randbits(60), "SELECT caller FROM pgtwin.idempotency WHERE key = $1"
+    # The same caller's, to learn its name.
+    await keyed(admin, f"{key}x", "create_database", database_name="before", uid=uid)
+    name = await admin_connection.fetchval(caller, f"{key}x")
+    behind_the_gate = (
+        f"SELECT f.body FROM (SELECT pg_advisory_xact_lock({gate})::text AS passed OFFSET 0) g,"
+        f" LATERAL pgtwin.lock_idempotency_key(1, '{name}', '{key}' || g.passed) f"
+    )
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+    await admin_connection.execute(f"SELECT pg_advisory_lock({gate})")
+    looking = asyncio.create_task(
+        services.database.transaction(lambda session: run(session, behind_the_gate))
+    )
+    try:
+        await until(services, waits)
+        first = await keyed(admin, key, "create_database", database_name="orders", uid=uid)
+    finally:
+        await admin_connection.execute(f"SELECT pg_advisory_unlock({gate})")
+    assert str(first.data["database_id"]).encode() in (await looking or b"")
 
 
 @pytest.mark.parametrize("kind", ["BEFORE INSERT", "CONSTRAINT"])
