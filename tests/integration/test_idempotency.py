@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from core.ids import IdsUnavailable
 from memory.services import Services
 from tests.api import Answer, Api
 from tests.conftest import MakeKey, http_client
@@ -43,8 +44,16 @@ def assert_in_flight(found: Answer) -> None:
 
 
 @pytest.fixture
-def key() -> str:
-    return f"key-{secrets.token_hex(8)}"
+async def key(services: Services) -> str:
+    """A key that no other test uses; ids can be made again, after tests that blocked the loop."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                services.ids.next()
+            except IdsUnavailable:
+                await asyncio.sleep(0.05)
+            else:
+                return f"key-{secrets.token_hex(8)}"
 
 
 async def live(admin_connection: Any, uid: str) -> list[int]:
