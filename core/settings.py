@@ -125,6 +125,13 @@ class Settings(BaseSettings):
         description="Seconds without a sign of life after which a worker's operations are "
         "taken over.",
     )
+    idempotency_retention: float = Field(
+        86_400,
+        gt=0,
+        le=MAX_SECONDS,
+        description="Seconds for which the answer to a request with an `Idempotency-Key` is given "
+        "again.",
+    )
     body_limit: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."

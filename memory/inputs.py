@@ -20,8 +20,15 @@ _UID_TEXT = "1 to 64 characters, no control characters, no Chinese characters, n
 _NAME = r"^[a-zA-Z][a-zA-Z0-9_]{0,19}$"
 _NAME_TEXT = "1 to 20 characters: a letter, then letters, digits, underscores"
 _NO_NUL = r"^[^\x00]*$"
+IDEMPOTENCY_KEY = r"^[\x21-\x7e]+$"
+IDEMPOTENCY_KEY_TEXT = "1 to 255 visible ASCII characters"
 # What a pattern asks for, in words.
-EXPLAINED = {_UID: _UID_TEXT, _NAME: _NAME_TEXT, _NO_NUL: "no NUL character"}
+EXPLAINED = {
+    _UID: _UID_TEXT,
+    _NAME: _NAME_TEXT,
+    _NO_NUL: "no NUL character",
+    IDEMPOTENCY_KEY: IDEMPOTENCY_KEY_TEXT,
+}
 
 
 class Input(BaseModel):

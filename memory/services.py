@@ -16,6 +16,8 @@ from memory.databases.handlers import CloneHandler, DropHandler, Workshop
 from memory.databases.repairs import Repairs
 from memory.databases.repository import DatabaseRepository
 from memory.databases.service import DatabaseService
+from memory.idempotency.repository import IdempotencyRepository
+from memory.idempotency.service import IdempotencyService
 from memory.operations.repository import OperationRepository
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
@@ -62,6 +64,11 @@ class Services:
     def api_keys(self, session: Session) -> ApiKeyService:
         return ApiKeyService(
             ApiKeyRepository(session), self.audit(session), self.ids, self.key_usage
+        )
+
+    def idempotency(self, session: Session) -> IdempotencyService:
+        return IdempotencyService(
+            IdempotencyRepository(session), self.settings.idempotency_retention
         )
 
     def repairs(self, session: Session) -> Repairs:

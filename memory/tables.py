@@ -3,7 +3,8 @@
 from memory.api_keys.models import ApiKey
 from memory.audit.models import AuditEntry
 from memory.databases.models import DatabaseMeta, SchemaMeta
+from memory.idempotency.models import StoredAnswer
 from memory.instances.models import InstanceLease
 from memory.operations.models import Operation
 
-TABLES = (DatabaseMeta, SchemaMeta, ApiKey, AuditEntry, InstanceLease, Operation)
+TABLES = (DatabaseMeta, SchemaMeta, ApiKey, AuditEntry, InstanceLease, Operation, StoredAnswer)

@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("PGTWIN_")]:
         del os.environ[name]
     Settings.model_config["env_file"] = None
-    configure_logs(Settings(log_format="json", log_level="error"))
+    configure_logs(Settings(DATABASE_URL=None, log_format="json", log_level="error"))
     if hasattr(config, "workerinput") or config.option.collectonly:
         os.environ.pop("DATABASE_URL", None)
         return

@@ -12,6 +12,7 @@ class Lock(IntEnum):
     MIGRATION = 7_990_001
     BOOTSTRAP_KEY = 7_990_002
     SPACE = 7_990_003
+    IDEMPOTENCY_CLEANUP = 7_990_010
 
 
 def key_of(subject: str) -> int:
@@ -28,3 +29,8 @@ async def hold(session: Session, lock: Lock, subject: str = "") -> None:
             (but for a hash's collision, which costs a wait and nothing else).
     """
     await session.execute("SELECT pg_advisory_xact_lock($1, $2)", int(lock), key_of(subject))
+
+
+async def try_hold(session: Session, lock: Lock) -> bool:
+    """Take a lock until the transaction ends, or say at once that another has it."""
+    return bool(await session.fetchval("SELECT pg_try_advisory_xact_lock($1, 0)", int(lock)))

@@ -8,9 +8,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from core.errors import NotAuthenticated
 from core.postgres import engine
 from memory import caller as callers
+from memory.api.after_commit import AfterCommit as AfterCommitWork
 from memory.api.gateway import vouched_caller
 from memory.api.mounts import is_drop_in
-from memory.api.transactions import AfterCommit as AfterCommitWork
 from memory.databases.service import DatabaseService
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService

@@ -128,18 +128,24 @@ def _field(problem: Any) -> str:
 
 def documented(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI `responses` of an endpoint: its own errors and those that any may answer."""
-    by_status: dict[int, list[type[AppError]]] = {}
-    kinds: tuple[type[AppError], ...] = (*errors, *COMMON)
-    for kind in kinds:
-        by_status.setdefault(kind.status, []).append(kind)
-    return {
-        status: {
+    return with_errors({}, *errors, *COMMON)
+
+
+def with_errors(
+    responses: dict[int | str, dict[str, Any]], *errors: type[AppError]
+) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` and more errors, sorted by status."""
+    made = dict(responses)
+    for kind in errors:
+        known = made.get(kind.status)
+        text = f"{kind.code} {kind.meaning()}"
+        examples = known["content"]["application/json"]["examples"] if known else {}
+        made[kind.status] = {
             "model": Failure,
-            "description": "; ".join(f"{kind.code} {kind.meaning()}" for kind in same),
-            "content": {"application/json": {"examples": {k.kind(): _example(k) for k in same}}},
+            "description": f"{known['description']}; {text}" if known else text,
+            "content": {"application/json": {"examples": examples | {kind.kind(): _example(kind)}}},
         }
-        for status, same in sorted(by_status.items())
-    }
+    return dict(sorted(made.items(), key=lambda entry: int(entry[0])))
 
 
 def _example(kind: type[AppError]) -> dict[str, Any]:

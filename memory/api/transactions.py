@@ -1,31 +1,18 @@
 """One transaction a request, committed before its answer leaves, run again on a conflict."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from core.errors import UnsupportedMediaType
 from core.postgres.engine import Database, Session
 from core.telemetry import current_request
+from memory.api.after_commit import AfterCommit
+from memory.api.idempotency import Replay, claim_key, documented_on, store_answer
 from memory.api.mounts import current
-
-
-class AfterCommit:
-    """What an endpoint wants done between the commit and its answer."""
-
-    def __init__(self) -> None:
-        self._work: list[Callable[[], Awaitable[None]]] = []
-
-    def __call__(self, work: Callable[[], Awaitable[None]]) -> None:
-        self._work.append(work)
-
-    async def run(self) -> None:
-        """Do it; an error takes the place of the endpoint's answer."""
-        for work in self._work:
-            await work()
 
 
 class TransactionalRoute(APIRoute):
@@ -33,8 +20,16 @@ class TransactionalRoute(APIRoute):
     statements need no common moment, inside `Database.reading`.
 
     A dependency with `yield` can't do this: the endpoint can't be run again from within it.
-    The session is the request's `state.session`.
+    The session is the request's `state.session`. A POST is a write, and takes an
+    Idempotency-Key: its caller authenticated, the key is claimed before all else, and the
+    answer stored in the same transaction.
     """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        if "POST" in (options.get("methods") or ()):
+            options["dependencies"] = [*(options.get("dependencies") or ()), Depends(claim_key)]
+            options["responses"] = documented_on(options.get("responses") or {})
+        super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -50,7 +45,13 @@ class TransactionalRoute(APIRoute):
             async def work(session: Session) -> Response:
                 request.state.session = session
                 request.state.after_commit = AfterCommit()
-                return await handle(request)
+                request.state.claim = None
+                try:
+                    response = await handle(request)
+                except Replay as replay:
+                    return replay.response()
+                await store_answer(request, session, response)
+                return response
 
             unit = database.reading if request.method == "GET" else database.transaction
             response = await unit(work)

@@ -74,7 +74,7 @@ async def clone_database(
 ) -> Envelope[CloneRef]:
     """Copy a database whole, data and all, into a new one that owes it nothing."""
     operation = await databases.clone(caller, body)
-    after_commit(lambda: runner.run(operation))
+    after_commit(lambda: runner.run(operation), operation_id=operation.id)
     return Envelope(data=CloneRef.of_operation(operation))
 
 
@@ -89,7 +89,7 @@ async def drop_database(
     """Drop a database with all that is in it; its name is free at once."""
     operation = await databases.drop(caller, body)
     if operation is not None:
-        after_commit(lambda: runner.run(operation))
+        after_commit(lambda: runner.run(operation), operation_id=operation.id)
     return Done()
 
 

@@ -39,6 +39,8 @@ def _column(table: str, column: str) -> Right:
     )
 
 
+# As a table, it may be not there yet.
+_LOCK_KEY = "pgtwin.lock_idempotency_key(bigint, text, text)"
 _RIGHTS = (
     Right(
         "CREATE ON DATABASE",
@@ -80,6 +82,12 @@ _RIGHTS = (
     _table("instance_lease", "SELECT, INSERT, UPDATE, DELETE"),
     _table("operation", "SELECT, INSERT, UPDATE"),
     _table("copy_ticket", "SELECT, INSERT, DELETE", schema="pgtwin_admin"),
+    _table("idempotency", "SELECT, INSERT, UPDATE, DELETE"),
+    Right(
+        f"EXECUTE ON FUNCTION {_LOCK_KEY}",
+        f"has_function_privilege(to_regprocedure('{_LOCK_KEY}'), 'EXECUTE') IS NOT FALSE",
+        f"GRANT EXECUTE ON FUNCTION {_LOCK_KEY} TO {{login}};",
+    ),
     _table("alembic_version", "SELECT"),
 )
 

@@ -101,10 +101,25 @@ def test_the_first_five_minutes_work_as_written(environment: dict[str, str]) -> 
     said = f"{session.stdout}\n{session.stderr}"
     assert session.returncode == 0, said
     codes = [int(code) for code in re.findall(r'^(?:\{|    )"code": ?(\d+)', session.stdout, re.M)]
-    created = described = listed = modified = as_alice = dropped = 0
+    created = described = listed = kept = modified = as_alice = dropped = 0
     again, refused, gone = 25010, 25020, 25013
-    expected = [created, described, listed, again, modified, refused, as_alice, dropped, gone]
+    expected = [
+        created,
+        described,
+        listed,
+        again,
+        kept,
+        kept,
+        modified,
+        refused,
+        as_alice,
+        dropped,
+        gone,
+    ]
     assert codes == expected, said
     assert "\nHTTP 409\n" in session.stdout
+    ids = re.findall(r'"data":\{"database_id":(\d+),', session.stdout)
+    assert len(ids) == 3
+    assert ids[1] == ids[2] != ids[0]
     assert re.search(r'"schema_name": "prod_alice_\d+"', session.stdout), said
     assert '"description":"What people order"' in session.stdout

@@ -50,6 +50,8 @@ OWN_CODES = {
     "{operation_id}": {25016},
 }
 COMMON_CODES = {25000, 25010, 25020, 25500}
+# What an Idempotency-Key adds to every write.
+KEY_CODES = {25003, 25017}
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +130,30 @@ def test_an_operation_documents_its_own_errors(document: dict[str, Any], label: 
             assert set(value) == {"code", "message", "sid", "error"}
             assert str(value["code"]) in response["description"]
             documented.setdefault(value["code"], set()).add(int(status))
-    assert set(documented) == OWN_CODES[label.rpartition("/")[2]] | COMMON_CODES
+    of_keys = KEY_CODES if label.startswith("POST") else set()
+    assert set(documented) == OWN_CODES[label.rpartition("/")[2]] | COMMON_CODES | of_keys
     assert documented[25020] == {401, 403}
     assert documented[25000] >= {400, 422}
     assert (409 in documented[25010]) == label.endswith(("create_database", "clone_database"))
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_every_write_takes_a_key_and_no_read(document: dict[str, Any], label: str) -> None:
+    found = operation(document, label)
+    keys = [each for each in found.get("parameters", ()) if each["name"] == "Idempotency-Key"]
+    replayed = "Idempotency-Replayed" in found["responses"]["200"].get("headers", {})
+    if label.startswith("GET"):
+        assert (keys, replayed) == ([], False)
+        return
+    [key] = keys
+    assert (key["in"], key["required"], replayed) == ("header", False, True)
+    assert "visible ASCII" in key["description"]
+    [text] = [each for each in key["schema"]["anyOf"] if each["type"] == "string"]
+    assert (text["minLength"], text["maxLength"]) == (1, 255)
+    examples = found["responses"]["409"]["content"]["application/json"]["examples"]
+    assert "request_in_flight" in examples
+    examples = found["responses"]["422"]["content"]["application/json"]["examples"]
+    assert {"idempotency_key_reused", "invalid_request"} <= set(examples)
 
 
 @pytest.mark.parametrize("label", [label for label in OPERATIONS if f" {V1}/" in label])

@@ -290,6 +290,8 @@ RIGHTS = [
         f"UPDATE ({column}) ON pgtwin.api_key"
         for column in ("expires_at", "revoked_at", "last_used_at")
     ),
+    *(f"{each} ON pgtwin.idempotency" for each in ("SELECT", "INSERT", "UPDATE", "DELETE")),
+    "EXECUTE ON FUNCTION pgtwin.lock_idempotency_key(bigint, text, text)",
     "SELECT ON pgtwin.alembic_version",
 ]
 GRANTED = """
@@ -301,7 +303,7 @@ GRANTED = """
             WHERE relnamespace = 'pgtwin'::regnamespace
         UNION ALL SELECT concat_ws(' ', attname, x.*) FROM pg_attribute, aclexplode(attacl) AS x
         UNION ALL SELECT concat_ws(' ', proname, x.*) FROM pg_proc, aclexplode(proacl) AS x
-            WHERE pronamespace = 'pgtwin_admin'::regnamespace
+            WHERE pronamespace::regnamespace::text IN ('pgtwin', 'pgtwin_admin')
     ) AS everything"""
 
 
