@@ -36,7 +36,9 @@ def message(kind: Any, value: Any) -> str:
 @pytest.mark.parametrize("value", SPELLED, ids=lambda value: ascii(value)[:20])
 def test_another_spelling_is_refused_with_the_ones_that_are_taken(kind: Any, value: Any) -> None:
     said = message(kind, value)
-    assert said == "Input should be an integer from 1 to 2^63 - 1, or a string of its decimal digits"
+    assert (
+        said == "Input should be an integer from 1 to 2^63 - 1, or a string of its decimal digits"
+    )
 
 
 @kinds
