@@ -120,7 +120,8 @@ async def test_a_query_may_hold_an_id(asking: FastAPI, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "-1", "+1", " 1", "01", "1.0", "1e3", "0x1", "１", "true"]
+    "text",
+    ["", "0", "-1", "+1", " 1", "01", "1.0", "1e3", "0x1", "１", "true"],  # noqa: RUF001
 )
 async def test_a_query_holds_nothing_else(asking: FastAPI, text: str) -> None:
     async with http_client(asking) as client:

@@ -286,7 +286,8 @@ async def test_a_body_of_exactly_the_limit_is_read(api: Api, uid: str, announced
     [
         *((f"{path}s/{value}", f"{path}_id") for path in ("database", "operation") for value in
           ("abc", "0", "-1", "%2B1", "1.0", "1e3", "0x1", "01", "1_0", "true", "%201", "1%20",
-           "%20", "%00", "%F0%9F%98%80", "%EF%BC%91", "%D9%A1", "1%0A", str(2**63), "9" * 20, "9" * 5000)),
+           "%20", "%00", "%F0%9F%98%80", "%EF%BC%91", "%D9%A1", "1%0A", str(2**63), "9" * 20,
+           "9" * 5000)),
         *((f"databases?limit={value}", "limit") for value in
           ("0", "101", "-1", "ten", "1.5", "", "true", "9" * 5000)),
         *((f"databases?cursor={value}", "cursor") for value in
