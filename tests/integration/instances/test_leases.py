@@ -66,14 +66,25 @@ async def test_a_million_ids_of_threads_and_processes_are_all_different(
 # Taking, renewing, giving back.
 
 
-async def test_workers_that_start_at_once_get_different_numbers(database: Database) -> None:
+async def test_workers_that_start_at_once_get_different_numbers(
+    database: Database, admin_connection: Any
+) -> None:
+    """As many as there are free numbers, so that they meet at each of them."""
     generators = [IdGenerator() for _ in range(50)]
     leases = [InstanceLeases(database, ids) for ids in generators]
-    await asyncio.gather(*(lease.acquire() for lease in leases))
-    assert len({ids.instance for ids in generators}) == 50
-    made = [ids.next() for ids in generators for _ in range(100)]
-    assert len(set(made)) == 5000
-    await asyncio.gather(*(lease.release() for lease in leases))
+    await admin_connection.execute(TAKE_ALL)
+    await admin_connection.execute(
+        "UPDATE pgtwin.instance_lease SET holder = '', expires_at = 'epoch' WHERE instance IN"
+        " (SELECT instance FROM pgtwin.instance_lease WHERE holder = 'nobody' LIMIT 50)"
+    )
+    try:
+        await asyncio.gather(*(lease.acquire() for lease in leases))
+        assert len({held(ids).instance for ids in generators}) == 50
+        made = [ids.next() for ids in generators for _ in range(100)]
+        assert len(set(made)) == 5000
+    finally:
+        await asyncio.gather(*(lease.release() for lease in leases))
+        await admin_connection.execute(FREE_ALL)
 
 
 async def test_a_renewed_lease_keeps_its_number(database: Database) -> None:
