@@ -117,7 +117,9 @@ CASES = [
 async def test_a_bad_value_is_refused_with_its_field(
     api: Api, uid: str, action: str, field: str, value: Any, part: str
 ) -> None:
-    valid = {"database_name": "orders"} if action == CREATE else {"database_id": WIDE}
+    valid: dict[str, Any] = {"database_id": WIDE}
+    if action == CREATE:
+        valid = {"database_name": "orders"}
     if action == CLONE:
         valid["new_database_name"] = "copy"
     # json.dumps escapes lone surrogates as any client could, where httpx would refuse them.
