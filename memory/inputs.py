@@ -1,5 +1,6 @@
 """What callers may send: the types that inputs are made of, with their limits."""
 
+import re
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -10,6 +11,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from core.ids import LARGEST, SMALLEST
 from memory.api.mounts import is_drop_in
@@ -22,6 +24,8 @@ _NAME_TEXT = "1 to 20 characters: a letter, then letters, digits, underscores"
 _NO_NUL = r"^[^\x00]*$"
 IDEMPOTENCY_KEY = r"^[\x21-\x7e]+$"
 IDEMPOTENCY_KEY_TEXT = "1 to 255 visible ASCII characters"
+_DIGITS = r"^(?:0|[1-9][0-9]{0,18})$"
+_ID_TEXT = "Input should be an integer from 1 to 2^63 - 1, or a string of its decimal digits"
 # What a pattern asks for, in words.
 EXPLAINED = {
     _UID: _UID_TEXT,
@@ -48,10 +52,16 @@ class Input(BaseModel):
 
 
 def _from_decimal(value: Any) -> Any:
-    """JavaScript loses the digits of large numbers, so ids come as strings as well."""
-    if isinstance(value, str) and 0 < len(value) <= 19 and value.isascii() and value.isdigit():
+    """JavaScript loses the digits of large numbers, so ids come as strings as well.
+
+    An id has one spelling as a string, the one that answers have: a client that compares ids as
+    strings is never surprised.
+    """
+    if type(value) is int:
+        return value
+    if isinstance(value, str) and re.fullmatch(_DIGITS, value):
         return int(value)
-    return value
+    raise PydanticCustomError("id", _ID_TEXT)
 
 
 def _personal(value: Any) -> Any:
@@ -105,7 +115,7 @@ def _id_schema(what: str) -> WithJsonSchema:
             "anyOf": [
                 # No maximum: the document's numbers are floats, and 2^63 - 1 is none.
                 {"type": "integer", "minimum": SMALLEST},
-                {"type": "string", "pattern": "^[0-9]{1,19}$"},
+                {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"},
             ],
         }
     )

@@ -79,7 +79,7 @@ _RIGHTS = (
     _table("api_key", "SELECT, INSERT"),
     *(_column("api_key", column) for column in ("expires_at", "revoked_at", "last_used_at")),
     _table("audit_entry", "SELECT, INSERT"),
-    _table("instance_lease", "SELECT, INSERT, UPDATE, DELETE"),
+    _table("instance_lease", "SELECT, UPDATE"),
     _table("operation", "SELECT, INSERT, UPDATE"),
     _table("copy_ticket", "SELECT, INSERT, DELETE", schema="pgtwin_admin"),
     _table("idempotency", "SELECT, INSERT, UPDATE, DELETE"),

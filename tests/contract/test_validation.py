@@ -90,19 +90,20 @@ SPACES: list[tuple[Any, str]] = [
 NO_INTEGERS: list[Any] = [
     1.5, float(2**40), 1e300, float("nan"), float("inf"), True, False, None, [], [WIDE], {},
     "", "abc", "12a", " 5", "5 ", "-5", "+5", "1.0", "1e3", "0x10", "1_0", "１２", "५", "\0",  # noqa: RUF001
-    "5\0", "9" * 20, "9" * 5000,
+    "5\0", "05", "00", "9" * 20, "9" * 5000,
 ]  # fmt: skip
 IDS: list[tuple[Any, str]] = [
     *((value, "greater") for value in (0, "0", -1, -(2**31), -(2**63) - 1)),
     *((value, "less") for value in (2**63, str(2**63), 2**64, 10**40)),
     *((value, "integer") for value in NO_INTEGERS),
 ]
+CLONE = "clone_database"
 CASES = [
     *((action, "uid", value, part) for action in (CREATE, DROP, MODIFY) for value, part in UIDS),
     *((action, "space_id", *case) for action in (CREATE, DROP, MODIFY) for case in SPACES),
     *((CREATE, "database_name", *case) for case in NAMES),
     *((action, "description", *case) for action in (CREATE, MODIFY) for case in DESCRIPTIONS),
-    *((action, "database_id", *case) for action in (DROP, MODIFY) for case in IDS),
+    *((action, "database_id", *case) for action in (DROP, MODIFY, CLONE) for case in IDS),
 ]
 
 
@@ -116,7 +117,11 @@ CASES = [
 async def test_a_bad_value_is_refused_with_its_field(
     api: Api, uid: str, action: str, field: str, value: Any, part: str
 ) -> None:
-    valid = {"database_name": "orders"} if action == CREATE else {"database_id": WIDE}
+    valid: dict[str, Any] = {"database_id": WIDE}
+    if action == CREATE:
+        valid = {"database_name": "orders"}
+    if action == CLONE:
+        valid["new_database_name"] = "copy"
     # json.dumps escapes lone surrogates as any client could, where httpx would refuse them.
     body = json.dumps({"uid": uid, **valid, field: value})
     answer = await api.send("POST", action, content=body.encode(), headers=JSON)
@@ -281,8 +286,10 @@ async def test_a_body_of_exactly_the_limit_is_read(api: Api, uid: str, announced
 @pytest.mark.parametrize(
     ("path", "field"),
     [
-        *((f"databases/{value}", "database_id") for value in
-          ("abc", "0", "-1", "1.0", "%00", "%F0%9F%98%80", str(2**63), "9" * 5000, "1_0", "%20")),
+        *((f"{path}s/{value}", f"{path}_id") for path in ("database", "operation") for value in
+          ("abc", "0", "-1", "%2B1", "1.0", "1e3", "0x1", "01", "1_0", "true", "%201", "1%20",
+           "%20", "%00", "%F0%9F%98%80", "%EF%BC%91", "%D9%A1", "1%0A", str(2**63), "9" * 20,
+           "9" * 5000)),
         *((f"databases?limit={value}", "limit") for value in
           ("0", "101", "-1", "ten", "1.5", "", "true", "9" * 5000)),
         *((f"databases?cursor={value}", "cursor") for value in
@@ -324,13 +331,28 @@ async def test_a_description_of_200_characters_is_kept(
     assert (await admin.get(f"databases/{database_id}")).data["description"] == changed
 
 
-async def test_an_id_may_be_its_decimal_digits_on_v1(admin: Api, uid: str) -> None:
-    created = (await admin.post(CREATE, database_name="orders", uid=uid)).data
-    assert created["database_id_str"] == str(created["database_id"])
-    address = {"database_id": created["database_id_str"], "uid": uid}
-    assert (await admin.post(MODIFY, {**address, "description": "d"})).code == 0
-    assert (await admin.get(f"databases/{created['database_id_str']}")).code == 0
-    assert (await admin.post(DROP, address)).code == 0
+@pytest.mark.parametrize("text", ["1e3", "1.0", "1E+3", "12345678901234567890.0", "-0.0", "1e400"])
+async def test_a_number_with_a_fraction_or_an_exponent_is_no_id(
+    api: Api, uid: str, text: str
+) -> None:
+    body = f'{{"uid": "{uid}", "database_id": {text}}}'.encode()
+    refused = await api.send("POST", DROP, content=body, headers=JSON)
+    assert_invalid(api, refused, 422, "database_id")
+    assert "integer from 1 to 2^63 - 1" in refused.message
+
+
+@pytest.mark.parametrize("spell", [int, str])
+async def test_an_id_may_be_a_number_or_its_digits(
+    api: Api, admin: Api, uid: str, spell: type[int] | type[str]
+) -> None:
+    database_id = spell(await api.create("orders", uid=uid))
+    address = {"database_id": database_id, "uid": uid}
+    assert (await api.post(MODIFY, {**address, "description": "d"})).code == 0
+    cloned = await api.post(CLONE, {**address, "new_database_name": "copy"})
+    assert cloned.code == 0, cloned.body
+    assert (await admin.get(f"databases/{database_id}")).data["description"] == "d"
+    assert (await api.post(DROP, address)).code == 0
+    assert (await api.post(DROP, database_id=spell(cloned.data["database_id"]), uid=uid)).code == 0
 
 
 @pytest.mark.parametrize("widest", [1, 2**63 - 1, str(2**63 - 1)])

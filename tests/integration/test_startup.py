@@ -283,7 +283,7 @@ RIGHTS = [
     "EXECUTE ON FUNCTION pgtwin_admin.version()",
     *(f"{each} ON pgtwin.database_meta" for each in ("SELECT", "INSERT", "UPDATE")),
     *(f"{each} ON pgtwin.schema_meta" for each in ("SELECT", "INSERT", "UPDATE", "DELETE")),
-    *(f"{each} ON pgtwin.instance_lease" for each in ("SELECT", "INSERT", "UPDATE", "DELETE")),
+    *(f"{each} ON pgtwin.instance_lease" for each in ("SELECT", "UPDATE")),
     *(f"{each} ON pgtwin.audit_entry" for each in ("SELECT", "INSERT")),
     *(f"{each} ON pgtwin.api_key" for each in ("SELECT", "INSERT")),
     *(
