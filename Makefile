@@ -8,7 +8,7 @@ ARGS ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench lint format lock clean
+.PHONY: help setup run test bench soak lint format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
@@ -23,6 +23,9 @@ test: $(STAMP) ## Run the whole test suite on a real PostgreSQL
 
 bench: $(STAMP) ## Measure clones against pg_dump | psql
 	$(BIN)/python -m benchmarks.clone
+
+soak: $(STAMP) ## Call a real service for half an hour and see that nothing grows
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 lint: $(STAMP) ## Check style, types and the layers
 	$(BIN)/ruff format --check .

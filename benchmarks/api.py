@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 import uvloop
 
-from benchmarks.load import Call, HttpClients, Measured, measure
+from benchmarks.clients import Call, HttpClients, Measured, measure
 from benchmarks.stand import admin_key, postgres, prepared, process, resident_megabytes, serving
 from core.postgres.identifiers import Environment, RoleName, SchemaName, literal
 from core.settings import Settings

@@ -1,104 +1,201 @@
-"""Closed-loop load: each client sends its next call when the last one is answered."""
+"""The clients of the soak: what they call, and what they must be answered."""
 
 import asyncio
-import json
-import statistics
+import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-# uvicorn closes what was idle for five.
-KEEP_ALIVE_SECONDS = 3.0
-Call = Callable[[int], Awaitable[None]]
+import httpx
+
+OK = "ok"
+UNKNOWN_ID = 2**62
+SOURCE = (
+    "CREATE TABLE customers (id bigserial PRIMARY KEY, name text NOT NULL UNIQUE);"
+    "CREATE TABLE orders (id bigserial PRIMARY KEY, customer bigint NOT NULL REFERENCES customers,"
+    " amount numeric(12, 2), at timestamptz DEFAULT now());"
+    "CREATE INDEX ON orders (customer, at);"
+    "CREATE VIEW totals AS SELECT customer, sum(amount) FROM orders GROUP BY customer;"
+    "INSERT INTO customers (name) SELECT 'n' || g FROM generate_series(1, 20) g;"
+    "INSERT INTO orders (customer, amount) SELECT 1 + g % 20, g FROM generate_series(1, 100) g;"
+)
+SOURCE_TABLES = 2
+STANDING = 3
+CLONE_EVERY, NEW_KEY_EVERY = 8, 12
+
+_JSON = {"Content-Type": "application/json"}
+_CLONE_OF_NOTHING = {"database_id": UNKNOWN_ID, "new_database_name": "copy"}
+_OF_ANOTHER = {"database_name": "other", "uid": "somebody"}
+_MISTAKES: list[tuple[str, str, dict[str, Any]]] = [
+    ("create_database", "invalid_request", {"json": {"database_name": "1 2"}}),
+    ("create_database", "invalid_request", {"json": {}}),
+    ("create_database", "unreadable", {"content": b"{", "headers": _JSON}),
+    ("create_database", "unsupported_media_type", {"content": b"x"}),
+    ("create_database", "not_authorized", {"json": _OF_ANOTHER}),
+    ("drop_database", "database_not_found", {"json": {"database_id": UNKNOWN_ID}}),
+    ("clone_database", "database_not_found", {"json": _CLONE_OF_NOTHING}),
+    ("nothing_of_the_kind", "route_not_found", {"json": {}}),
+]
+
+
+@dataclass(slots=True)
+class Record:
+    """What was called, how long it took, and what should not have been answered.
+
+    Attributes:
+        calls: name, end (seconds of the monotonic clock) and duration (seconds) of each call.
+        surprises: one line for each answer that was not the expected one.
+    """
+
+    calls: list[tuple[str, float, float]] = field(default_factory=list)
+    surprises: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What a number of clients reached together.
+class Keys:
+    """How keys are made and ended: they are the operator's, not the API's."""
 
-    Attributes:
-        per_second: calls finished a second, by all clients.
-        p50_ms, p99_ms: latency of a call.
-    """
-
-    clients: int
-    calls: int
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-
-    def as_json(self) -> dict[str, float]:
-        return asdict(self)
+    make: Callable[[str], Awaitable[str]]
+    revoke: Callable[[str], Awaitable[None]]
 
 
-async def measure(call: Call, *, clients: int, calls: int) -> Measured:
-    """Run so many calls, numbered from 0, by so many clients at once."""
-    numbers = iter(range(calls))
-    latencies: list[float] = []
-
-    async def client() -> None:
-        for number in numbers:
-            started = time.perf_counter()
-            await call(number)
-            latencies.append(time.perf_counter() - started)
-
-    started = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(clients)))
-    seconds = time.perf_counter() - started
-    latencies.sort()
-    return Measured(
-        clients=clients,
-        calls=calls,
-        per_second=calls / seconds,
-        p50_ms=statistics.median(latencies) * 1000,
-        p99_ms=latencies[min(len(latencies) - 1, len(latencies) * 99 // 100)] * 1000,
-    )
-
-
-class HttpClients:
-    """Keep-alive connections that cost the machine little, so that the service gets the rest.
+class Client:
+    """A user with databases, who goes through everything that the service can do.
 
     Args:
-        url: `http://host:port`.
-        headers: sent with every request.
+        fill: puts `SOURCE` into both schemas of a database.
+        pause: mean time between two rounds of calls, in seconds.
     """
 
-    def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "", parts.port or 80
-        lines = [f"Host: {parts.netloc}", *(f"{k}: {v}" for k, v in (headers or {}).items())]
-        self._head = "".join(f"{line}\r\n" for line in lines)
-        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        keys: Keys,
+        fill: Callable[[str, int], Awaitable[None]],
+        record: Record,
+        number: int,
+        pause: float,
+    ) -> None:
+        self._http = http
+        self._keys = keys
+        self._fill = fill
+        self._record = record
+        self._pause = pause
+        self._random = random.Random(number)  # noqa: S311
+        self._uid = f"soak{number}"
+        self._key = ""
+        self._names = 0
+        self._source = 0
 
-    async def post(self, path: str, body: Mapping[str, object]) -> dict[str, object]:
-        return await self._send("POST", path, json.dumps(dict(body)).encode())
+    async def run(self, until: float) -> None:
+        """Call until a time of the monotonic clock, then leave nothing behind."""
+        self._key = await self._keys.make(self._uid)
+        self._source = await self._create()
+        await self._fill(self._uid, self._source)
+        for _ in range(STANDING - 1):
+            await self._create()
+        rounds = self._random.randrange(CLONE_EVERY)
+        while time.monotonic() < until:
+            rounds += 1
+            await self._round()
+            if rounds % CLONE_EVERY == 0:
+                await self._clone()
+            if rounds % NEW_KEY_EVERY == 0:
+                await self._change_key()
+            await asyncio.sleep(self._random.uniform(0, 2 * self._pause))
+        while found := (await self._call("list", "GET", "databases")).get("databases"):
+            for database in found:
+                await self._drop(database["database_id"])
 
-    async def get(self, path: str) -> dict[str, object]:
-        return await self._send("GET", path, b"")
+    async def _round(self) -> None:
+        database = await self._create()
+        await self._describe(database, tables=0)
+        await self._call(
+            "modify",
+            "POST",
+            "modify_db_description",
+            json={"database_id": database, "description": f"as of {time.time():.0f}"},
+        )
+        await self._list()
+        await self._mistake()
+        await self._drop(database)
 
-    async def _send(self, method: str, path: str, body: bytes) -> dict[str, object]:
-        reader, writer = await self._connection()
-        kind = "Content-Type: application/json\r\n" if body else ""
-        head = f"{method} {path} HTTP/1.1\r\n{self._head}{kind}Content-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        content = await reader.readexactly(length)
-        self._idle.append((time.monotonic(), reader, writer))
-        if not answer.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"{method} {path}: {content.decode()}")
-        found: dict[str, object] = json.loads(content)
-        return found
+    async def _create(self) -> int:
+        body = {"database_name": self._new_name()}
+        return int(
+            (await self._call("create", "POST", "create_database", json=body))["database_id"]
+        )
 
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        while self._idle:
-            used_at, reader, writer = self._idle.pop()
-            if time.monotonic() - used_at < KEEP_ALIVE_SECONDS:
-                return reader, writer
-            writer.close()
-        return await asyncio.open_connection(self._host, self._port)
+    async def _describe(self, database: int, tables: int) -> None:
+        found = await self._call("describe", "GET", f"databases/{database}")
+        if [schema["tables"] for schema in found["schemas"]] != [tables, tables]:
+            self._record.surprises.append(f"describe: not {tables} tables but {found['schemas']}")
 
-    def close(self) -> None:
-        for _, _, writer in self._idle:
-            writer.close()
+    async def _list(self) -> None:
+        seen: list[int] = []
+        query: dict[str, Any] = {"limit": 2}
+        while True:
+            page = await self._call("list", "GET", "databases", params=query)
+            seen += [database["database_id"] for database in page["databases"]]
+            if not page["next_cursor"]:
+                break
+            query["cursor"] = page["next_cursor"]
+        if len(seen) != STANDING + 1 or self._source not in seen:
+            self._record.surprises.append(f"list: {STANDING + 1} databases expected, got {seen}")
+
+    async def _clone(self) -> None:
+        body = {"database_id": self._source, "new_database_name": self._new_name()}
+        clone = await self._call("clone", "POST", "clone_database", json=body)
+        operation = await self._call("operation", "GET", f"operations/{clone['operation_id']}")
+        if operation["state"] != "finished":
+            self._record.surprises.append(f"clone: its operation is {operation['state']}")
+        await self._describe(clone["database_id"], tables=SOURCE_TABLES)
+        await self._drop(clone["database_id"])
+
+    async def _drop(self, database: int) -> None:
+        await self._call("drop", "POST", "drop_database", json={"database_id": database})
+
+    async def _change_key(self) -> None:
+        old, self._key = self._key, await self._keys.make(self._uid)
+        await self._keys.revoke(old)
+        await self._call("wrong", "GET", "databases", "not_authenticated", key=old)
+
+    async def _mistake(self) -> None:
+        """One wrong request; each has an answer of its own."""
+        path, expected, options = self._random.choice(_MISTAKES)
+        await self._call("wrong", "POST", path, expected, **options)
+
+    def _new_name(self) -> str:
+        self._names += 1
+        return f"d{self._names}"
+
+    async def _call(
+        self,
+        name: str,
+        method: str,
+        path: str,
+        expected: str = OK,
+        *,
+        key: str | None = None,
+        headers: dict[str, str] | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """The data of an answer, {} without any; noted when it is not the expected one.
+
+        Raises:
+            httpx.HTTPError: no answer at all.
+        """
+        authorization = {"Authorization": f"Bearer {key or self._key}"}
+        started = time.monotonic()
+        response = await self._http.request(
+            method, f"/v1/{path}", headers=authorization | (headers or {}), **options
+        )
+        ended = time.monotonic()
+        self._record.calls.append((name, ended, ended - started))
+        body = response.json()
+        kind = body["error"]["type"] if "error" in body else OK
+        if kind != expected or (response.status_code == 200) != (kind == OK):
+            line = f"{method} {path}: {expected} expected, got {response.status_code} {body}"
+            self._record.surprises.append(line)
+        return dict(body.get("data") or {})

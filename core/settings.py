@@ -11,6 +11,8 @@ import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.postgres.passwords import derive
+
 # PostgreSQL keeps its timeouts as milliseconds in 31 bits.
 MAX_SECONDS = 2_147_483
 POSTGRESQL_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
@@ -54,7 +56,11 @@ class Settings(BaseSettings):
     )
     database_port: int = Field(5432, ge=1, le=65535, description="Its port.")
     database_user: str = Field("pgtwin_control", description="Its login.")
-    database_password: SecretStr | None = Field(None, description="The login's password.")
+    database_password: SecretStr | None = Field(
+        None,
+        description="The login's password; empty: the one that `pgtwind init` derives "
+        "from PGTWIN_MASTER_SECRET.",
+    )
     database_name: str = Field("pgtwin", description="The database in it.")
     owner_url: SecretStr | None = Field(
         None,
@@ -185,13 +191,17 @@ class Settings(BaseSettings):
             return self.database_url.get_secret_value()
         if self.database_host is None:
             return None
-        password = self.database_password.get_secret_value() if self.database_password else ""
-        login = quote(self.database_user, safe="") + (
-            f":{quote(password, safe='')}" if password else ""
-        )
+        login = f"{quote(self.database_user, safe='')}:{quote(self._password, safe='')}"
         host = f"[{self.database_host}]" if ":" in self.database_host else self.database_host
         name = quote(self.database_name, safe="")
         return f"postgresql://{login}@{host}:{self.database_port}/{name}"
+
+    @property
+    def _password(self) -> str:
+        if self.database_password is not None:
+            return self.database_password.get_secret_value()
+        secret = self.master_secret
+        return derive(secret.get_secret_value(), self.database_user) if secret else ""
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from core.postgres.engine import Database, create_engine
 from core.settings import Settings
+from memory.api import probes
 from memory.api.middleware import RequestMiddleware
 from memory.api.v1 import routers
 from memory.api_keys.tasks import keep_last_used
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _pass_on)
     for router in routers():
         app.include_router(router)
+    app.include_router(probes.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     return app
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy.orm import configure_mappers
+
 from core.ids import IdGenerator
 from core.postgres.embedded import bundled_binaries
 from core.postgres.engine import Database, Session
@@ -33,6 +35,8 @@ class Services:
     runner: OperationRunner = field(init=False)
 
     def __post_init__(self) -> None:
+        # Rows that the driver gave are read through their classes' attributes.
+        configure_mappers()
         runner = OperationRunner(self.database, self.settings.operation_lease)
         workshop = Workshop(
             database=self.database,

@@ -18,8 +18,10 @@ from memory.doctor.service import Finding, Level, drift, examine
 from memory.runtime import check, make_ready, server
 
 
-def init(admin_url: str, *, new_secret: bool) -> None:
+def init(admin_url: str, *, new_secret: bool, quiet: bool) -> None:
     settings = Settings.load(DATABASE_URL=None, database_host=None)
+    if quiet and settings.master_secret is None:
+        raise SettingsError("PGTWIN_MASTER_SECRET: required with --quiet, which prints none")
     configure_logs(settings)
     try:
         url = postgresql_url(admin_url)
@@ -27,6 +29,8 @@ def init(admin_url: str, *, new_secret: bool) -> None:
         raise SettingsError(f"--admin-url: {error}") from None
     secret = settings.master_secret or SecretStr(secrets.token_urlsafe(32))
     ready = asyncio.run(_init(settings, url, secret, new_secret))
+    if quiet:
+        return
     say("# The settings of the service, for its environment or .env; keep them secret.")
     say(f"DATABASE_URL={ready.dsn}")
     say(f"PGTWIN_OWNER_URL={ready.owner_url.get_secret_value() if ready.owner_url else ''}")

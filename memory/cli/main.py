@@ -85,11 +85,19 @@ def init(
             "logins of its databases need the new one.",
         ),
     ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            help="Print no settings: the service finds the server through PGTWIN_DATABASE_HOST "
+            "and derives its password from the same PGTWIN_MASTER_SECRET.",
+        ),
+    ] = False,
 ) -> None:
     """Prepare your PostgreSQL (15 to 18) once and print the settings to use."""
     from memory.cli import admin
 
-    admin.init(admin_url, new_secret=new_secret)
+    admin.init(admin_url, new_secret=new_secret, quiet=quiet)
 
 
 @app.command()
@@ -122,6 +130,18 @@ def doctor(
     from memory.cli import admin
 
     admin.doctor(as_json=as_json, repair=repair)
+
+
+@app.command()
+def health(
+    url: Annotated[
+        str | None, typer.Option(help="Address of the service; default: where `serve` listens.")
+    ] = None,
+) -> None:
+    """Ask a running service whether it is ready; exits with 1 when it is not."""
+    from memory.cli import health
+
+    health.ask(url)
 
 
 @key.command("create")

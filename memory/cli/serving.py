@@ -21,6 +21,10 @@ from memory.app import create_app
 from memory.cli.session import open_services, say
 from memory.runtime import make_ready, server
 
+# Clients give idle connections up first (httpx after 5 s, many gateways after 60 s): a request on
+# one that the service is just closing would be lost, and nobody knows whether it has happened.
+KEEP_ALIVE_SECONDS = 75
+
 
 def serve(**overrides: Any) -> None:
     """Serve until interrupted.
@@ -109,6 +113,7 @@ def _config(app: Any, **options: Any) -> uvicorn.Config:
         proxy_headers=False,
         lifespan="on",
         timeout_graceful_shutdown=30,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         **options,
     )
 

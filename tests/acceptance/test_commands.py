@@ -235,7 +235,7 @@ async def elsewhere(admin_url: str) -> AsyncIterator[Place]:
 
 def test_commands_explain_themselves(place: Place) -> None:
     mentioned = {
-        "": ["serve", "init", "migrate", "doctor", "key"],
+        "": ["serve", "init", "migrate", "doctor", "health", "key"],
         "serve": ["--host", "--port", "--workers", "DATABASE_URL"],
         "key create": ["--uid", "--scope", "databases:write", "--space", "--expires-in", "30d"],
     }
@@ -325,13 +325,17 @@ def test_mistakes_are_one_line_without_a_traceback(place: Place, first: Serving)
         ("serve", {"DATABASE_URL": "sqlite:///x.db"}, "PostgreSQL 15 to 18"),
         ("serve", unreachable, "did not answer within 1 s"),
         ("serve", {"PGTWIN_PORT": port}, f"127.0.0.1:{port}"),
+        ("init --quiet --admin-url postgresql://u@127.0.0.1/d", {}, "PGTWIN_MASTER_SECRET"),
+        ("health --url http://127.0.0.1:1", {}, "http://127.0.0.1:1"),
         ("key create --uid u1 --expires-in soon", {}, "soon"),
         ("key create --uid u1 --expires-in 0s", {}, "0s"),
         ("key revoke pgt_000000000000", {}, "pgt_000000000000"),
     ]
     started = [place.command(*words.split(), **variables) for words, variables, _ in mistakes]
     errors = [Outcome.of(process).error for process in started]
-    assert [name in errors[at] for at, (_, _, name) in enumerate(mistakes)] == [True] * 6, errors
+    assert [name in errors[at] for at, (_, _, name) in enumerate(mistakes)] == [True] * len(
+        mistakes
+    ), errors
     assert "hunter2" not in str(errors)
 
 

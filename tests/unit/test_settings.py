@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.postgres.passwords import derive
 from core.settings import AuthMode, Settings, SettingsError
 
 SECRET = "a-master-secret-of-32-characters-"
@@ -50,7 +51,10 @@ def refusal(load: Load, **variables: str) -> str:
 @pytest.mark.parametrize(
     ("parts", "url"),
     [
-        ({"HOST": "db.example"}, "postgresql://pgtwin_control@db.example:5432/pgtwin"),
+        (
+            {"HOST": "db.example", "PASSWORD": "p"},
+            "postgresql://pgtwin_control:p@db.example:5432/pgtwin",
+        ),
         (
             {"HOST": "db.example", "PORT": "6432", "USER": "u", "PASSWORD": "p", "NAME": "n"},
             "postgresql://u:p@db.example:6432/n",
@@ -59,7 +63,10 @@ def refusal(load: Load, **variables: str) -> str:
             {"HOST": "db.example", "USER": "a@b:c", "PASSWORD": "p@:/?#%[] ü'\"", "NAME": "n/m ?"},
             "postgresql://a%40b%3Ac:p%40%3A%2F%3F%23%25%5B%5D%20%C3%BC%27%22@db.example:5432/n%2Fm%20%3F",
         ),
-        ({"HOST": "2001:db8::1"}, "postgresql://pgtwin_control@[2001:db8::1]:5432/pgtwin"),
+        (
+            {"HOST": "2001:db8::1", "PASSWORD": "p"},
+            "postgresql://pgtwin_control:p@[2001:db8::1]:5432/pgtwin",
+        ),
     ],
 )
 def test_a_url_given_by_parts_equals_the_same_url_given_whole(
@@ -70,6 +77,12 @@ def test_a_url_given_by_parts_equals_the_same_url_given_whole(
     for name in variables:
         monkeypatch.delenv(name)
     assert by_parts == load(DATABASE_URL=url).dsn == url
+
+
+def test_a_login_without_a_password_has_the_one_that_init_gave_it(load: Load) -> None:
+    password = derive(SECRET, "pgtwin_control")
+    settings = load(PGTWIN_MASTER_SECRET=SECRET, PGTWIN_DATABASE_HOST="db")
+    assert settings.dsn == f"postgresql://pgtwin_control:{password}@db:5432/pgtwin"
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg", "PostgreSQL"])
