@@ -164,7 +164,8 @@ async def until_done(place: Place, cloning: asyncio.Task[Answer], part: float) -
 
     async def is_there() -> bool:
         found = await operation(place)
-        return found["state"] == "running" and found["done"] > part * max(found["total"], 1)
+        far = bool(found["done"] > part * max(found["total"], 1))
+        return found["state"] == "running" and far
 
     await until(cloning, is_there)
 
