@@ -203,6 +203,7 @@ WHERE classid IN ('pg_opclass'::regclass, 'pg_opfamily'::regclass)
 -- Bounds the locks that one transaction needs to make or drop what is in some schemas. A table
 -- takes a dozen, with its row type, array type, TOAST table, index and constraints.
 SELECT count(d.objid) AS objects,
+       count(*) FILTER (WHERE c.relkind IN ('r', 'p')) AS tables,
        (coalesce(sum(CASE WHEN c.relkind IN ('r', 'p', 'm', 'f') THEN 12 ELSE 3 END), 0)
         + 3 * coalesce(sum((SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid)), 0)
        )::bigint AS needed,

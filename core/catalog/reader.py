@@ -41,11 +41,16 @@ class SchemaSize:
 
 @dataclass(frozen=True, slots=True)
 class LockNeed:
-    """Locks that a transaction over some schemas takes, about, and that the server has."""
+    """Locks that a transaction over some schemas takes, about, and that the server has.
+
+    Attributes:
+        tables: how many there are, partitions and partitioned tables among them.
+    """
 
     needed: int
     room: int
     objects: int
+    tables: int
 
 
 async def lock_need(session: Session, names: Sequence[str]) -> LockNeed:
@@ -54,7 +59,7 @@ async def lock_need(session: Session, names: Sequence[str]) -> LockNeed:
     row = await session.fetchrow(query, list(names))
     if row is None:
         raise RuntimeError("an aggregate has a row")
-    return LockNeed(row["needed"], row["room"], row["objects"])
+    return LockNeed(row["needed"], row["room"], row["objects"], row["tables"])
 
 
 async def droppable(session: Session, names: Sequence[str], limit: int) -> list[str]:

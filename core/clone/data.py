@@ -86,9 +86,7 @@ def _value(column: Identifier, way: str, kind: str, names: Swapped) -> str:
     # functions. A row of NULLs is no NULL, which `IS NULL` would say of it.
     text = _renamed(f"pg_catalog.format('%s', {column})", names)
     if way == "named":
-        for source, copy in names.roles.items():
-            pattern = literal(rf"\m{source}\M")
-            text = f"pg_catalog.regexp_replace({text}, {pattern}, {literal(copy)}, 'g')"
+        text = _with_roles(text, names.roles)
     value = (
         f"(SELECT v FROM pg_catalog.jsonb_to_record("
         f"pg_catalog.jsonb_build_object('v', {text})) AS r (v {kind}))"
@@ -111,6 +109,30 @@ def _shown(name: SchemaName) -> str:
     plain = name.name.replace("_", "a")
     is_plain = plain.isascii() and plain.isalnum() and plain.islower() and not plain[0].isdigit()
     return name.name if is_plain else str(name)
+
+
+def named_rows(table: CopiedTable, source: SchemaName, roles: Mapping[str, str]) -> str:
+    """The rows of a table as a query, its values that name roles as texts that name the copy's.
+
+    For another session, in which the copy bears the source's name: other names stay.
+    """
+    values = []
+    for name, way in zip(table.columns, table.ways, strict=True):
+        column = Identifier(name)
+        text = _with_roles(f"pg_catalog.format('%s', {column})", roles)
+        values.append(
+            f"CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN NULL ELSE {text} END"
+            if way == "named"
+            else str(column)
+        )
+    return f"SELECT {', '.join(values)} FROM ONLY {source}.{Identifier(table.name)}"
+
+
+def _with_roles(text: str, roles: Mapping[str, str]) -> str:
+    for source, copy in roles.items():
+        pattern = literal(rf"\m{source}\M")
+        text = f"pg_catalog.regexp_replace({text}, {pattern}, {literal(copy)}, 'g')"
+    return text
 
 
 def sequence_statements(sequences: Sequence[str], names: Swapped) -> list[str]:

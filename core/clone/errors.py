@@ -34,7 +34,7 @@ class CannotBeCloned(CloneFailed):
 
 
 class TooLargeToClone(CloneFailed):
-    """The source has more objects than one transaction can lock."""
+    """The source has more tables than the server has locks for."""
 
     status = 422
     remedy = "Raise max_locks_per_transaction on the server."

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.clone.copy import CopyOrder, SchemaCopy, copy_schemas
+from core.clone.copy import copy_schemas
 from core.clone.dump import Login
+from core.clone.order import CopyOrder, SchemaCopy
 from core.errors import AppError
 from core.postgres.engine import Database, Session
 from core.postgres.identifiers import Environment, RoleName, SchemaName
@@ -19,6 +20,8 @@ from memory.operations.models import Operation
 from memory.operations.service import OperationService
 
 BATCH = 100
+# A drop takes at most this part of the server's locks in one transaction.
+SHARE_OF_LOCKS = 8
 log = logger("pgtwin.databases")
 
 
@@ -53,6 +56,32 @@ class Workshop:
             raise Interrupted
         return operation
 
+    async def told(self, operation_id: int, step: str, done: int, total: int) -> None:
+        """Note how far the operation is.
+
+        Raises:
+            Interrupted: another worker took it over.
+        """
+
+        async def work(session: Session) -> None:
+            held = await self.held(session, operation_id)
+            await self.operations(session).progress(held, step, done, max(total, done))
+
+        await self.database.transaction(work)
+
+    async def drop_in_batches(self, operation_id: int, step: str) -> None:
+        """Drop what the operation's database has, but for what comes in no batches."""
+
+        async def drop_some(session: Session) -> bool:
+            held = await self.held(session, operation_id)
+            dropped = await DatabaseRepository(session).drop_batch(held.database_id, BATCH)
+            done = held.done + dropped
+            await self.operations(session).progress(held, step, done, max(held.total, done))
+            return dropped > 0
+
+        while await self.database.transaction(drop_some):
+            pass
+
 
 def copy_ticket(master_secret: str, operation_id: int) -> tuple[str, bytes]:
     """The ticket of a clone, which nobody keeps, and the digest that is kept."""
@@ -61,7 +90,7 @@ def copy_ticket(master_secret: str, operation_id: int) -> tuple[str, bytes]:
 
 
 class CloneHandler:
-    """Copies in one transaction of the copy's login, then makes the copy visible."""
+    """Copies in transactions of the copy's login, then makes the copy visible."""
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
@@ -75,7 +104,7 @@ class CloneHandler:
         await self._publish(operation)
 
     async def resume(self, operation: Operation) -> None:
-        """The copy is whole or not there: the ticket, used up in its transaction, tells."""
+        """The ticket, used up in the copy's last transaction, tells whether the copy is whole."""
         copied = await self._workshop.database.transaction(
             lambda session: DatabaseRepository(session).is_copied(operation.id)
         )
@@ -97,12 +126,29 @@ class CloneHandler:
         await self._workshop.database.transaction(work)
 
     async def _remove(self, operation: Operation, error: AppError) -> None:
-        async def work(session: Session) -> None:
-            held = await self._workshop.held(session, operation.id)
-            await DatabaseRepository(session).discard(held.database_id, held.id, held.uid)
-            await self._workshop.operations(session).fail(held, error)
+        """Remove what there is; in batches where one transaction could not lock it."""
+        workshop = self._workshop
 
-        await self._workshop.database.transaction(work)
+        async def begin(session: Session) -> bool:
+            held = await workshop.held(session, operation.id)
+            databases = DatabaseRepository(session)
+            need = await databases.locks_needed(await databases.schemas(held.database_id))
+            if need.needed < need.room // SHARE_OF_LOCKS:
+                await databases.discard(held.database_id, held.id, held.uid)
+                await workshop.operations(session).fail(held, error)
+                return False
+            await databases.forsake(held.database_id, held.id, held.uid)
+            await workshop.operations(session).progress(held, "removing", 0, need.objects)
+            return True
+
+        async def end(session: Session) -> None:
+            held = await workshop.held(session, operation.id)
+            await DatabaseRepository(session).drop_rest(held.database_id)
+            await workshop.operations(session).fail(held, error)
+
+        if await workshop.database.transaction(begin):
+            await workshop.drop_in_batches(operation.id, "removing")
+            await workshop.database.transaction(end)
 
     def _order(self, operation: Operation) -> CopyOrder:
         workshop, arguments = self._workshop, operation.arguments
@@ -127,6 +173,7 @@ class CloneHandler:
                 for old, new in zip(RoleName.all(source), RoleName.all(target), strict=True)
             },
             programs=workshop.programs,
+            report=lambda done, total: workshop.told(operation.id, "copying", done, total),
             with_data=arguments["with_data"],
         )
 
@@ -145,10 +192,7 @@ class DropHandler:
             log.warning("a drop is to be continued", operation=operation.id, cause=repr(error))
 
     async def resume(self, operation: Operation) -> None:
-        while await self._workshop.database.transaction(
-            lambda session: self._drop_some(session, operation.id)
-        ):
-            pass
+        await self._workshop.drop_in_batches(operation.id, "dropping")
 
         async def finish(session: Session) -> None:
             held = await self._workshop.held(session, operation.id)
@@ -156,14 +200,3 @@ class DropHandler:
             await self._workshop.operations(session).finish(held)
 
         await self._workshop.database.transaction(finish)
-
-    async def _drop_some(self, session: Session, operation_id: int) -> bool:
-        """Drop one batch; False: nothing is left that comes in batches."""
-        held = await self._workshop.held(session, operation_id)
-        databases = DatabaseRepository(session)
-        dropped = await databases.drop_batch(held.database_id, BATCH)
-        done = held.done + dropped
-        await self._workshop.operations(session).progress(
-            held, "dropping", done, max(held.total, done)
-        )
-        return dropped > 0

@@ -281,6 +281,11 @@ class DatabaseRepository:
         await self.bury(database_id, acting_uid)
         await self._end_ticket(ticket_id)
 
+    async def forsake(self, database_id: int, ticket_id: int, acting_uid: str) -> None:
+        """Decide that a copy is removed, whatever its session still does; the rest follows."""
+        await self.bury_name(database_id, acting_uid)
+        await self._end_ticket(ticket_id)
+
     async def _end_ticket(self, ticket_id: int) -> None:
         await self._session.execute("DELETE FROM pgtwin_admin.copy_ticket WHERE id = $1", ticket_id)
 

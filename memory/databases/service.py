@@ -15,7 +15,7 @@ from memory.databases.errors import (
     NameTaken,
     SpaceNotFound,
 )
-from memory.databases.handlers import copy_ticket
+from memory.databases.handlers import SHARE_OF_LOCKS, copy_ticket
 from memory.databases.models import DatabaseMeta, DatabaseStatus, SchemaMeta
 from memory.databases.repairs import verifiers
 from memory.databases.repository import DatabaseRepository
@@ -34,9 +34,6 @@ from memory.databases.schemas import (
 )
 from memory.operations.models import Operation, OperationState
 from memory.operations.service import OperationService
-
-# A drop takes at most this part of the server's locks in one transaction.
-SHARE_OF_LOCKS = 8
 
 
 class DatabaseService:

@@ -2,14 +2,12 @@
 
 import asyncio
 import os
-import secrets
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -213,40 +211,6 @@ async def test_a_drop_that_was_killed_half_way_is_continued_by_another_worker(
     told = (await small.get(f"operations/{row['id']}")).data
     assert (told["state"], told["attempts"]) == ("finished", 2)
     await assert_all_gone(seen, database_id)
-
-
-async def test_a_source_too_large_for_the_lock_table_is_refused_before_anything_is_made(
-    small: Api, few_locks: Settings, seen: Truth, uid: str
-) -> None:
-    source = await small.create("large", uid=uid)
-    await many(few_locks, source, uid, 1200, "CREATE TABLE t%s (id int)")
-    name = f"n{secrets.token_hex(4)}"
-    begun = time.monotonic()
-    answer = await small.post("clone_database", database_id=source, uid=uid, new_database_name=name)
-    took = time.monotonic() - begun
-    print(f"\nrefused after {took:.2f} s: {answer.message}")
-    assert (answer.status, answer.code) == (422, 25011)
-    assert "max_locks_per_transaction" in answer.message
-    assert took < 2
-    assert await seen.remains() == []
-    assert await seen.drift() == []
-    await small.create(name, uid=uid)
-
-
-async def test_a_source_within_the_lock_table_is_cloned_and_dropped(
-    small: Api, few_locks: Settings, seen: Truth, uid: str
-) -> None:
-    """The largest that is not refused does fit."""
-    source = await small.create("fits", uid=uid)
-    await many(few_locks, source, uid, 390, "CREATE TABLE t%s (id int)")
-    answer: Any = await small.post(
-        "clone_database", database_id=source, uid=uid, new_database_name="copy"
-    )
-    assert answer.code == 0, answer.body
-    for database_id in (source, answer.data["database_id"]):
-        dropped = await small.post("drop_database", database_id=database_id, uid=uid)
-        assert dropped.code == 0, dropped.body
-    await seen.becomes_clean(3 * LEASE)
 
 
 @contextmanager
