@@ -135,7 +135,7 @@ ORDER BY 1, 3 NULLS FIRST, 2
 
 -- name: functions_naming
 -- Functions of a schema whose text, settings or defaults have one of some names in them.
-SELECT p.oid, pg_get_functiondef(p.oid) AS definition
+SELECT p.oid, 'function ' || p.proname AS name, pg_get_functiondef(p.oid) AS definition
 FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid AND p.prokind <> 'a'
 WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = :schema_oid
   AND d.classid = 'pg_proc'::regclass

@@ -15,7 +15,7 @@ from core.clone.dump import Definition
 from core.clone.errors import CannotBeCloned, CloneFailed, SourceChanged
 from core.clone.extras import cast_statements
 from core.clone.order import CopyOrder, SchemaCopy
-from core.clone.script import Renaming, adapted, attached_apart, keys_apart, split_before_tables
+from core.clone.script import Renaming, attached_apart, keys_apart, split_before_tables
 from core.clone.session import SETTINGS, Connection, session
 from core.clone.source import (
     definitions,
@@ -33,7 +33,7 @@ from core.clone.source import (
     tried_again,
 )
 from core.clone.staged import copy_staged
-from core.clone.target import copy_role_defaults, made, rename_in_functions, replay, swap
+from core.clone.target import about, copy_role_defaults, made, rename_in_functions, replay, swap
 from core.errors import AppError
 from core.postgres.errors import translate
 from core.postgres.identifiers import SchemaName, literal
@@ -119,24 +119,28 @@ async def _copy_one(
     await swap(connection, order, schema, names.source, True)
     before_data = attached_apart(definition.before_data, attached)
     types, relations = split_before_tables(before_data)
-    await replay(connection, adapted(types, renaming))
+    await replay(connection, types, renaming)
     # Tables and views may need the casts, and a cast's function may need a table.
     waiting = [cast for cast in cast_statements(casts) if not await made(connection, cast)]
-    await replay(connection, adapted(relations, renaming))
-    await replay(connection, ";\n".join(waiting))
+    await replay(connection, relations, renaming)
+    for cast in waiting:
+        await connection.execute(cast)
     keys, after_data = "", definition.after_data
     if await names_objects(connection, oid):
         keys, after_data = keys_apart(after_data)
-    await replay(connection, adapted(keys, renaming))
+    await replay(connection, keys, renaming)
     if order.with_data:
         # Constraints may call functions that name their tables without the schema.
         await connection.execute(f"SET LOCAL search_path = {names.copy}, pgtwin_ext")
-        for statement in row_statements(tables, names):
-            await connection.execute(statement)
+        for table in tables:
+            with about(f"rows of {table.name}"):
+                for statement in row_statements([table], names):
+                    await connection.execute(statement)
         await connection.execute("SET LOCAL search_path = ''")
-        await replay(connection, ";\n".join(sequence_statements(sequences, names)))
-    await replay(connection, adapted(after_data, renaming))
-    await replay(connection, adapted(definition.privileges, renaming))
+        if sequences:
+            await connection.execute(";\n".join(sequence_statements(sequences, names)))
+    await replay(connection, after_data, renaming)
+    await replay(connection, definition.privileges, renaming)
     await swap(connection, order, schema, names.source, False)
     await rename_in_functions(connection, copy_oid, renaming)
     await connection.execute("RESET ROLE")
@@ -150,6 +154,9 @@ def _explained(error: Exception) -> AppError:
         return known
     state = getattr(error, "sqlstate", None)
     text = str(error).splitlines()[0]
+    made = getattr(error, "__notes__", [])
+    if made:
+        return CannotBeCloned(f"The {made[0]} can't be made again: {text}", sqlstate=state)
     if state in _GONE:
         return SourceChanged(f"The source was dropped or altered meanwhile: {text}", sqlstate=state)
     if state in _REFUSED:

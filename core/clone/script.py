@@ -18,7 +18,9 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_ENTRY = re.compile(r"^-- (?:Data for )?Name: .*; Type: ([A-Z ]+); Schema: ")
+_ENTRY = re.compile(
+    r"^-- (?:Data for )?Name: (?P<name>.*); Type: (?P<kind>[A-Z ]+); Schema: ", re.MULTILINE
+)
 _RELATIONS = ("TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "FOREIGN TABLE")
 _QUALIFIED = re.compile(r'(?:"(?:[^"]|"")*"|[\w$]+)\.(?:"(?:[^"]|"")*"|[\w$]+)')
 # How PostgreSQL writes the marks of a CYCLE clause down, which its own grammar can't read.
@@ -101,8 +103,15 @@ def entries(script: str) -> Iterator[tuple[str, str]]:
     for token in _TOKEN.finditer(script):
         if token.lastgroup == "comment" and (found := _ENTRY.match(token[0])):
             yield kind, script[start : token.start()]
-            kind, start = found[1], token.start()
+            kind, start = found["kind"], token.start()
     yield kind, script[start:]
+
+
+def titled(script: str) -> Iterator[tuple[str, str]]:
+    """A dump's entries, each under its kind and name, such as `view totals`."""
+    for kind, text in entries(script):
+        found = _ENTRY.search(text)
+        yield f"{kind.lower()} {found['name'] if found else ''}".strip(), text
 
 
 def split_before_tables(script: str) -> tuple[str, str]:
@@ -155,7 +164,7 @@ def _adapted_tokens(script: str, renaming: Renaming) -> Iterator[str]:
         kind, text = token.lastgroup, token[0]
         if kind == "comment":
             found = _ENTRY.match(text)
-            entry = found[1] if found else entry
+            entry = found["kind"] if found else entry
             # Comments of the dump name objects, one that holds a newline breaks them: gone.
             continue
         if kind == "word":

@@ -21,7 +21,6 @@ from core.clone.extras import cast_statements
 from core.clone.order import CopyOrder, SchemaCopy
 from core.clone.script import (
     Renaming,
-    adapted,
     attached_apart,
     entries,
     keys_apart,
@@ -220,7 +219,7 @@ class _Staging:
 
     async def _replay(self, part: _Part, script: str) -> None:
         async with self._swapped(part):
-            await replay(self._writer, adapted(script, part.renaming))
+            await replay(self._writer, script, part.renaming)
 
     async def _make_casts(self, part: _Part, casts: Sequence[str], waiting: list[str]) -> None:
         async with self._swapped(part):
@@ -229,7 +228,8 @@ class _Staging:
 
     async def _make_waiting_casts(self, part: _Part, waiting: Sequence[str]) -> None:
         async with self._swapped(part):
-            await replay(self._writer, ";\n".join(waiting))
+            for cast in waiting:
+                await self._writer.execute(cast)
 
     async def _copy_rows(
         self, part: _Part, reader: Connection, tables: Sequence[CopiedTable]

@@ -1,5 +1,7 @@
 """What is done to a copy, by a session of its own login, besides its rows."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -7,7 +9,7 @@ import asyncpg
 from core.catalog.reader import numbered
 from core.clone.extras import default_privilege_statements
 from core.clone.order import CopyOrder, SchemaCopy
-from core.clone.script import Renaming, renamed_function
+from core.clone.script import Renaming, adapted, renamed_function, titled
 from core.clone.session import Connection
 from core.postgres.identifiers import SchemaName, literal
 
@@ -22,7 +24,28 @@ async def swap(
     )
 
 
-async def replay(connection: Connection, script: str) -> None:
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Let an error of PostgreSQL, which may name nothing, say what was being made."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        error.add_note(what)
+        raise
+
+
+async def replay(connection: Connection, script: str, renaming: Renaming) -> None:
+    """Run entries of a dump in one message; when that fails, find the one that does."""
+    try:
+        async with connection.transaction():
+            await _send(connection, adapted(script, renaming))
+    except asyncpg.PostgresError:
+        for title, text in titled(script):
+            with about(title):
+                await _send(connection, adapted(text, renaming))
+
+
+async def _send(connection: Connection, script: str) -> None:
     if script.strip():
         await connection.execute(script)
 
@@ -49,7 +72,8 @@ async def functions_naming(connection: Connection, oid: int, renaming: Renaming)
 async def rename_in_functions(connection: Connection, oid: int, renaming: Renaming) -> None:
     """Let the texts of the copy's functions name the copy, now that it has its name."""
     for row in await functions_naming(connection, oid, renaming):
-        await connection.execute(renamed_function(row["definition"], renaming))
+        with about(row["name"]):
+            await connection.execute(renamed_function(row["definition"], renaming))
 
 
 async def copy_role_defaults(connection: Connection, order: CopyOrder, schema: SchemaCopy) -> None:
