@@ -91,6 +91,7 @@ class IdGenerator:
         self._generator: SnowflakeGenerator | None = None
         # Unix milliseconds of the last id.
         self._last = EPOCH_MILLISECONDS
+        self._issued = 0
 
     @property
     def current(self) -> Lease | None:
@@ -105,6 +106,16 @@ class IdGenerator:
     def clock_went_back(self) -> bool:
         """Whether the system clock is too far behind the last id to wait for it."""
         return self._last - self.milliseconds() > self._patience * 1000
+
+    @property
+    def issued(self) -> int:
+        """How many ids were handed out."""
+        return self._issued
+
+    @property
+    def is_leased(self) -> bool:
+        """Whether ids can be handed out."""
+        return self.seconds_left() > 0
 
     def milliseconds(self) -> int:
         """Unix milliseconds of this machine."""
@@ -149,6 +160,7 @@ class IdGenerator:
         while True:
             with self._lock:
                 value = self._make()
+                self._issued += value is not None
             if value is not None:
                 return value
             if self.clock_went_back or self._clock() >= give_up:

@@ -139,6 +139,22 @@ class Settings(BaseSettings):
         "again.",
     )
     body_limit: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes.")
+    metrics_token: SecretStr | None = Field(
+        None,
+        description="At least 32 characters that open `/metrics` as a bearer; empty: it is open "
+        "on a loopback address, and elsewhere wants a key with the scope admin.",
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        description="A collector's base URL such as `http://127.0.0.1:4318`, to which traces are "
+        "sent as OTLP over HTTP; empty: no traces.",
+    )
+    slow_query_ms: float = Field(
+        1000,
+        ge=0,
+        le=MAX_SECONDS * 1000,
+        description="Milliseconds from which a statement is logged as slow; 0: none is.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."
     )
@@ -158,7 +174,14 @@ class Settings(BaseSettings):
             return [ip_network(part.strip(), strict=False) for part in value.split(",") if part]
         return value
 
-    @field_validator("master_secret", "gateway_secret")
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must be an http:// or https:// URL")
+        return value
+
+    @field_validator("master_secret", "gateway_secret", "metrics_token")
     @classmethod
     def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:

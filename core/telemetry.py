@@ -25,11 +25,13 @@ class RequestContext:
         sid: the request's id, in its answer and in every log line.
         route: the route's template, not the path with its ids.
         uid: for whom the caller acts.
+        traceparent: what a call that the request causes elsewhere sends; "" without traces.
     """
 
     sid: str
     route: str = ""
     uid: str = ""
+    traceparent: str = ""
 
 
 _request: ContextVar[RequestContext | None] = ContextVar("request", default=None)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import configure_mappers
 
 from core.ids import IdGenerator
+from core.metrics import Metrics
 from core.postgres.embedded import bundled_binaries
 from core.postgres.engine import Database, Session
 from core.settings import Settings
@@ -24,6 +26,9 @@ from memory.operations.repository import OperationRepository
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
 
+if TYPE_CHECKING:
+    from core.tracing import Tracing
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -32,12 +37,16 @@ class Services:
     master_secret: str = field(repr=False)
     ids: IdGenerator = field(default_factory=IdGenerator)
     key_usage: KeyUsage = field(default_factory=KeyUsage)
+    metrics: Metrics | None = None
+    tracing: "Tracing | None" = None
     runner: OperationRunner = field(init=False)
 
     def __post_init__(self) -> None:
         # Rows that the driver gave are read through their classes' attributes.
         configure_mappers()
-        runner = OperationRunner(self.database, self.settings.operation_lease)
+        runner = OperationRunner(
+            self.database, self.settings.operation_lease, self.metrics, self.tracing
+        )
         workshop = Workshop(
             database=self.database,
             dsn=self.settings.dsn or "",

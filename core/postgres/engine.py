@@ -1,20 +1,26 @@
 """The async engine, its pool, and the one unit of work."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 import orjson
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, NullPool
 from sqlalchemy.util import greenlet_spawn
 
 from core.errors import DatabaseUnavailable, PoolExhausted
+from core.metrics import Metrics
 from core.postgres.errors import is_lost, is_rerunnable, translate
+from core.postgres.observer import ObservedConnection, StatementObserver
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from core.tracing import Tracing
 
 T = TypeVar("T")
 RERUNS = 3
@@ -30,7 +36,26 @@ class PoolUse:
     limit: int
 
 
-def create_engine(dsn: str, settings: Settings, *, pooled: bool = True) -> AsyncEngine:
+class MeteredPool(AsyncAdaptedQueuePool):
+    """Knows who waits for a connection; `waited` gets the seconds of each wait."""
+
+    waiting = 0
+    waited: Callable[[float], None] | None = None
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        self.waiting += 1
+        started = time.perf_counter()
+        try:
+            return super()._do_get()
+        finally:
+            self.waiting -= 1
+            if self.waited is not None:
+                self.waited(time.perf_counter() - started)
+
+
+def create_engine(
+    dsn: str, settings: Settings, *, pooled: bool = True, tracing: "Tracing | None" = None
+) -> AsyncEngine:
     """An engine over asyncpg.
 
     asyncpg parses the URL itself, so it means what it means to psql (sslmode, sslrootcert,
@@ -39,12 +64,16 @@ def create_engine(dsn: str, settings: Settings, *, pooled: bool = True) -> Async
     Args:
         dsn: `postgresql://...`.
         pooled: False opens a connection for each use, for commands that run once.
+        tracing: makes a span of each statement; None: no spans.
     """
+
+    observer = StatementObserver(settings.slow_query_ms, tracing)
 
     async def connect() -> asyncpg.Connection:
         try:
-            return await asyncpg.connect(
+            connection = await asyncpg.connect(
                 dsn,
+                connection_class=ObservedConnection,
                 timeout=settings.connect_timeout,
                 command_timeout=settings.statement_timeout + 1,
                 server_settings={
@@ -58,10 +87,12 @@ def create_engine(dsn: str, settings: Settings, *, pooled: bool = True) -> Async
             )
         except (OSError, TimeoutError) as error:
             raise DatabaseUnavailable from error
+        connection.observer = observer
+        return connection
 
     pool = (
         {
-            "poolclass": AsyncAdaptedQueuePool,
+            "poolclass": MeteredPool,
             "pool_size": settings.pool_size,
             "max_overflow": settings.pool_max_overflow,
             "pool_timeout": settings.pool_timeout,
@@ -118,11 +149,19 @@ class Database:
     Args:
         pre_ping: a connection that broke while it was idle is replaced, and nobody sees it. No
             statement is spent on that: the first one of the work shows it.
+        metrics: counts reruns and what the pool does; None: nobody does.
     """
 
-    def __init__(self, engine: AsyncEngine, *, pre_ping: bool = True) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, pre_ping: bool = True, metrics: Metrics | None = None
+    ) -> None:
         self.engine = engine
         self._pre_ping = pre_ping
+        self._metrics = metrics
+        pool = engine.pool
+        if metrics is not None and isinstance(pool, MeteredPool):
+            pool.waited = metrics.pool_wait.observe
+            metrics.pool(lambda: self.use().limit, lambda: self.use().in_use, lambda: pool.waiting)
 
     async def transaction(self, work: Work[T]) -> T:
         """Run the work in a transaction of its own and commit it.
@@ -158,6 +197,8 @@ class Database:
                 raise self._exhausted() from error
             except Exception as error:
                 if left and again(error):
+                    if self._metrics is not None:
+                        self._metrics.reruns.inc()
                     continue
                 known = translate(error)
                 if known is None or known is error:

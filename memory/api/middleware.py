@@ -1,11 +1,13 @@
 """Around every request: its id, its log line, its size, and whatever nobody caught."""
 
 import time
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.errors import BodyTooLarge, Unexpected
+from core.errors import AppError, BodyTooLarge, Unexpected
+from core.metrics import Metrics
 from core.telemetry import (
     RequestContext,
     enter_request,
@@ -16,7 +18,16 @@ from core.telemetry import (
 from memory.api.errors import as_app_error, error_response
 from memory.api.mounts import Mount, enter
 
+if TYPE_CHECKING:
+    from core.tracing import RequestSpan, Tracing
+
 log = logger("pgtwin.request")
+# Asked every few seconds; a line for each would bury the rest.
+PROBES = frozenset({"/metrics", "/healthz", "/readyz"})
+# Whatever else has no template is one route, whoever tries how many paths.
+NAMED = PROBES | {"/", "/docs", "/openapi.json"}
+OTHER = "other"
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
 class RequestMiddleware:
@@ -24,11 +35,16 @@ class RequestMiddleware:
 
     Args:
         body_limit: largest request body, in bytes.
+        tracing: makes a span of each request; None: no spans.
     """
 
-    def __init__(self, app: ASGIApp, body_limit: int) -> None:
+    def __init__(
+        self, app: ASGIApp, body_limit: int, metrics: Metrics, tracing: "Tracing | None" = None
+    ) -> None:
         self._app = app
         self._body_limit = body_limit
+        self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,21 +54,50 @@ class RequestMiddleware:
         context = RequestContext(sid=new_sid(headers.get("traceparent", "")))
         token = enter_request(context)
         enter(Mount.of(scope["path"]))
-        answer = _Answer(send, context.sid)
+        span = self._span(scope, headers, context)
+        answer = _Answer(send, context)
         started = time.perf_counter()
         try:
             await self._app(scope, _limited(receive, headers, self._body_limit), answer)
         except Exception as error:  # noqa: BLE001  the one place where all of them end
             await self._answer_error(error, scope, receive, answer)
         finally:
-            _log_request(scope, context, answer, time.perf_counter() - started)
+            self._count(scope, context, answer, time.perf_counter() - started, span)
             leave_request(token)
+
+    def _span(
+        self, scope: Scope, headers: Headers, context: RequestContext
+    ) -> "RequestSpan | None":
+        if self._tracing is None:
+            return None
+        span = self._tracing.request(
+            headers.get("traceparent", ""), headers.get("tracestate", ""), _method(scope)
+        )
+        context.traceparent = span.traceparent
+        return span
+
+    def _count(
+        self,
+        scope: Scope,
+        context: RequestContext,
+        answer: "_Answer",
+        seconds: float,
+        span: "RequestSpan | None",
+    ) -> None:
+        """The one place where a request's numbers are taken."""
+        method, route = _method(scope), context.route
+        if not route:
+            route = scope["path"] if scope["path"] in NAMED else OTHER
+        self._metrics.request(route, method, answer.code, seconds)
+        if span is not None:
+            span.end(method, route, answer.status, answer.code, answer.fault)
+        _log_request(scope, context, answer, seconds)
 
     async def _answer_error(
         self, error: Exception, scope: Scope, receive: Receive, answer: "_Answer"
     ) -> None:
         shown = as_app_error(error)
-        answer.code = shown.code
+        answer.failed(shown)
         if isinstance(shown, Unexpected):
             log.error("unexpected error", exc_info=error)
         elif shown.status >= 500:
@@ -68,19 +113,32 @@ class _Answer:
 
     Attributes:
         code: the envelope's code, 0 unless an error was answered.
+        fault: the error's name where the fault is the service's, "" otherwise.
     """
 
-    def __init__(self, send: Send, sid: str) -> None:
+    def __init__(self, send: Send, context: RequestContext) -> None:
         self._send = send
-        self._sid = sid
+        self._context = context
         self.status: int | None = None
         self.code = 0
+        self.fault = ""
+
+    def failed(self, error: AppError) -> None:
+        self.code = error.code
+        self.fault = error.kind() if error.status >= 500 else ""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-ID"] = self._sid
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = self._context.sid
+            if self._context.traceparent:
+                headers["traceparent"] = self._context.traceparent
         await self._send(message)
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in METHODS else "OTHER"
 
 
 def _limited(receive: Receive, headers: Headers, limit: int) -> Receive:
@@ -102,7 +160,8 @@ def _limited(receive: Receive, headers: Headers, limit: int) -> Receive:
 
 
 def _log_request(scope: Scope, context: RequestContext, answer: _Answer, seconds: float) -> None:
-    log.info(
+    write = log.debug if scope["path"] in PROBES else log.info
+    write(
         "request",
         method=scope["method"],
         route=context.route or "-",

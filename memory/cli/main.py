@@ -3,6 +3,7 @@
 What a command does is imported when it runs, so that help and mistakes are quick.
 """
 
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -61,6 +62,9 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
 ) -> None:
     """Serve the API, with the embedded PostgreSQL unless DATABASE_URL names another."""
+    # prometheus-client would count into this folder, whosever it is, from its import on.
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        os.environ.pop(name, None)
     from memory.cli import serving
 
     given = {"host": host, "port": port, "workers": workers}

@@ -3,10 +3,16 @@
 import asyncio
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,6 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
+from core.metrics import SHARED_FOLDER
 from core.postgres.startup import StartupError
 from core.settings import Settings, without_password
 from core.telemetry import configure_logs
@@ -24,6 +31,10 @@ from memory.runtime import make_ready, server
 # Clients give idle connections up first (httpx after 5 s, many gateways after 60 s): a request on
 # one that the service is just closing would be lost, and nobody knows whether it has happened.
 KEEP_ALIVE_SECONDS = 75
+# How a worker learns that PostgreSQL is the embedded one, and where.
+EMBEDDED_IN = "PGTWIN_EMBEDDED_IN"
+# The packages of the extra otel.
+TRACING = ("opentelemetry.sdk", "opentelemetry.exporter")
 
 
 def serve(**overrides: Any) -> None:
@@ -42,20 +53,35 @@ def serve(**overrides: Any) -> None:
 
 
 def _serve(settings: Settings) -> None:
+    if settings.otlp_endpoint and not all(map(find_spec, TRACING)):
+        raise StartupError(
+            "PGTWIN_OTLP_ENDPOINT needs the extra otel: pip install 'pgtwin-server[otel]'"
+        )
     listener = _listen(settings)
+    embedded_in = settings.data_dir if settings.dsn is None else None
     with server(settings, say) as ready:
         asyncio.run(make_ready(ready, say))
         key = asyncio.run(_first_key(ready))
         banner = _banner(settings, ready, listener.getsockname()[1], key)
         if ready.workers == 1:
-            _Server(_config(create_app(ready)), banner).run(sockets=[listener])
+            app = create_app(ready, embedded_in)
+            _Server(_config(app), banner).run(sockets=[listener])
             return
-        os.environ.update(_environment(ready))
+        os.environ.update(_environment(ready, embedded_in))
         config = _config("memory.cli.serving:worker", factory=True, workers=ready.workers)
         # Who calls from here on waits for a worker, and is not turned away.
         listener.listen(config.backlog)
         say(banner)
-        Multiprocess(config, sockets=[listener]).run()
+        with _shared_counts():
+            Multiprocess(config, sockets=[listener]).run()
+
+
+@contextmanager
+def _shared_counts() -> Iterator[None]:
+    """A folder, empty at first, in which the workers count together."""
+    with tempfile.TemporaryDirectory(prefix="pgtwin-metrics-", ignore_cleanup_errors=True) as made:
+        os.environ[SHARED_FOLDER] = made
+        yield
 
 
 def worker() -> FastAPI:
@@ -63,7 +89,8 @@ def worker() -> FastAPI:
     settings = Settings.load()
     configure_logs(settings)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    return create_app(settings)
+    embedded_in = os.environ.get(EMBEDDED_IN)
+    return create_app(settings, Path(embedded_in) if embedded_in else None)
 
 
 def _end_with_parent() -> None:
@@ -71,6 +98,8 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        # What the service would have removed.
+        shutil.rmtree(os.environ[SHARED_FOLDER], ignore_errors=True)
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -131,12 +160,14 @@ class _Server(uvicorn.Server):
             say(self._banner)
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    """What worker processes need to find the prepared server."""
+def _environment(settings: Settings, embedded_in: Path | None) -> dict[str, str]:
+    """What worker processes need to find the prepared server, and options of the command."""
     secret = settings.master_secret
     return {
         "DATABASE_URL": settings.dsn or "",
         "PGTWIN_MASTER_SECRET": secret.get_secret_value() if secret else "",
+        "PGTWIN_HOST": settings.host,
+        EMBEDDED_IN: str(embedded_in or ""),
     }
 
 

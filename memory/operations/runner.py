@@ -2,14 +2,20 @@
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Mapping
-from typing import Any, Protocol
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Protocol
 
 from core.errors import AppError
+from core.metrics import Metrics
 from core.postgres.engine import Database
 from core.telemetry import logger
 from memory.operations.models import Operation
 from memory.operations.repository import OperationRepository
+
+if TYPE_CHECKING:
+    from core.tracing import Tracing
 
 AT_ONCE = 4
 log = logger("pgtwin.operations")
@@ -34,11 +40,21 @@ class OperationRunner:
 
     Args:
         lease: seconds without a heartbeat after which another worker takes an operation over.
+        metrics: counts the work; None: nobody does.
+        tracing: makes a span of it; None: no spans.
     """
 
-    def __init__(self, database: Database, lease: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        lease: float,
+        metrics: Metrics | None = None,
+        tracing: "Tracing | None" = None,
+    ) -> None:
         self._database = database
         self._lease = lease
+        self._metrics = metrics
+        self._tracing = tracing
         self._handlers: Mapping[str, Handler] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self.worker = secrets.token_hex(16)
@@ -53,7 +69,7 @@ class OperationRunner:
         Raises:
             AppError: it failed.
         """
-        task = self._start(operation, self._handlers[operation.kind].run(operation))
+        task = self._start(operation, self._handlers[operation.kind].run)
         await asyncio.shield(task)
 
     async def sweep(self) -> int:
@@ -68,7 +84,7 @@ class OperationRunner:
             )
         )
         tasks = [
-            self._start(operation, self._handlers[operation.kind].resume(operation))
+            self._start(operation, self._handlers[operation.kind].resume)
             for operation in found
             if operation.id not in self._running
         ]
@@ -106,11 +122,29 @@ class OperationRunner:
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    def _start(self, operation: Operation, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
+    def _start(
+        self, operation: Operation, work: Callable[[Operation], Awaitable[None]]
+    ) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._observed(operation, work))
         self._running[operation.id] = task
         task.add_done_callback(lambda done: self._ended(operation.id, done))
         return task
+
+    async def _observed(
+        self, operation: Operation, work: Callable[[Operation], Awaitable[None]]
+    ) -> None:
+        kind, started, outcome = operation.kind, time.perf_counter(), "failed"
+        span = self._tracing.operation(kind, operation.id) if self._tracing else nullcontext()
+        try:
+            with span:
+                await work(operation)
+            outcome = "returned"
+        except asyncio.CancelledError:
+            outcome = "interrupted"
+            raise
+        finally:
+            if self._metrics is not None:
+                self._metrics.operation(kind, outcome, time.perf_counter() - started)
 
     def _ended(self, operation_id: int, task: asyncio.Task[None]) -> None:
         del self._running[operation_id]

@@ -2,6 +2,7 @@
 
 from core.postgres.embedded.binaries import Binaries, bundled_binaries
 from core.postgres.embedded.errors import EmbeddedServerError
+from core.postgres.embedded.folder import restarts_in
 from core.postgres.embedded.server import EmbeddedServer
 
-__all__ = ["Binaries", "EmbeddedServer", "EmbeddedServerError", "bundled_binaries"]
+__all__ = ["Binaries", "EmbeddedServer", "EmbeddedServerError", "bundled_binaries", "restarts_in"]

@@ -51,6 +51,11 @@ class DataFolder:
         return self.path / "server.lock"
 
     @property
+    def restarts_file(self) -> Path:
+        """How often the server was gone and launched again, by whichever supervisor."""
+        return self.path / "restarts"
+
+    @property
     def server_log(self) -> Path:
         return self.path / "server.log"
 
@@ -94,6 +99,16 @@ class DataFolder:
         if self._remembered_port() != port:
             self._write(self.port_file, str(port))
 
+    def restarts(self) -> int:
+        try:
+            return int(self.restarts_file.read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def count_restart(self) -> None:
+        """Under the start lock."""
+        self._write(self.restarts_file, str(self.restarts() + 1))
+
     def choose_port(self) -> int:
         """The port of the last start when it is free, so that URLs stay valid; or another."""
         remembered = self._remembered_port()
@@ -119,6 +134,11 @@ class DataFolder:
             file.flush()
             os.fsync(file.fileno())
         Path(unfinished).replace(path)
+
+
+def restarts_in(data_dir: Path) -> int:
+    """How often the server of a data folder was gone and launched again, ever."""
+    return DataFolder(data_dir, 0).restarts()
 
 
 def port_is_free(port: int) -> bool:

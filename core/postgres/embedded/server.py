@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -309,8 +309,12 @@ class EmbeddedServer:
             # On the same port, taken or not: the URLs that were handed out name it.
             password = self._folder.password()
             server = self._find_or_launch(password, deadline, self._pause, lost.port)
-            self._restarts += server.child is not None
             self._postmaster = server
+            if server.child is not None:
+                self._restarts += 1
+                # The server runs; a full disk must not make it look as if it did not.
+                with suppress(OSError):
+                    self._folder.count_restart()
 
     def _pause(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
