@@ -329,7 +329,7 @@ async def hold_to_the_document(
     [
         (f"POST {V1}/create_database", 40, 200),
         (f"POST {V1}/drop_database", 40, 404),
-        (f"POST {V1}/modify_db_description", 40, 404),
+        (f"POST {V1}/modify_db_description", 100, 404),
         (f"GET {V1}/databases", 40, 200),
         (f"GET {V1}/databases/{{database_id}}", 40, 404),
     ],
