@@ -32,14 +32,6 @@ def numbered(name: str) -> tuple[str, list[str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class SchemaSize:
-    """How much is in a schema: its tables, and bytes with indexes and TOAST."""
-
-    tables: int = 0
-    size_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class LockNeed:
     """Locks that a transaction over some schemas takes, about, and that the server has.
 
@@ -53,15 +45,6 @@ class LockNeed:
     tables: int
 
 
-async def lock_need(session: Session, names: Sequence[str]) -> LockNeed:
-    """What making or dropping all that is in the schemas takes of the server's lock table."""
-    query, _ = numbered("lock_need")
-    row = await session.fetchrow(query, list(names))
-    if row is None:
-        raise RuntimeError("an aggregate has a row")
-    return LockNeed(row["needed"], row["room"], row["objects"], row["tables"])
-
-
 async def droppable(session: Session, names: Sequence[str], limit: int) -> list[str]:
     """Statements that drop up to so many objects, none of which takes many others along.
 
@@ -70,10 +53,3 @@ async def droppable(session: Session, names: Sequence[str], limit: int) -> list[
     query, _ = numbered("droppable")
     rows = await session.fetch(query, list(names), limit)
     return [f"DROP {row['kind']} IF EXISTS {row['name']} CASCADE" for row in rows]
-
-
-async def schema_sizes(session: Session, names: Sequence[str]) -> dict[str, SchemaSize]:
-    """The sizes of those of the schemas that exist."""
-    query, _ = numbered("schema_sizes")
-    rows = await session.fetch(query, list(names))
-    return {row["schema_name"]: SchemaSize(row["tables"], row["size_bytes"]) for row in rows}

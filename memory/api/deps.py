@@ -1,4 +1,8 @@
-"""What endpoints ask for, and how it is made for a request."""
+"""What endpoints ask for, and how it is made for a request.
+
+What FastAPI calls is a coroutine, for it runs plain functions in a thread, and has few
+parameters, for each of them costs more than what is looked up here.
+"""
 
 from typing import Annotated
 
@@ -6,7 +10,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from core.errors import NotAuthenticated
-from core.postgres import engine
+from core.postgres.engine import Session
 from memory import caller as callers
 from memory.api.after_commit import AfterCommit as AfterCommitWork
 from memory.api.gateway import vouched_caller
@@ -25,43 +29,37 @@ def services(request: Request) -> Services:
     return found
 
 
-def transaction_session(request: Request) -> engine.Session:
-    """The session of the request's transaction; nobody but the route commits it."""
-    session: engine.Session = request.state.session
-    return session
+def session(request: Request) -> Session:
+    """The session of the request's unit of work; nobody but the route commits it."""
+    found: Session = request.state.session
+    return found
 
 
-ServicesDep = Annotated[Services, Depends(services)]
-Session = Annotated[engine.Session, Depends(transaction_session)]
-
-
-async def authenticated(
-    request: Request, session: Session, services: ServicesDep, credentials: Credentials
-) -> callers.Caller:
+async def authenticated(request: Request, credentials: Credentials) -> callers.Caller:
     """On `/v1` the key's caller; on the drop-in mount the one that the gateway vouches for."""
     if is_drop_in():
-        return await vouched_caller(request, services.settings)
+        return await vouched_caller(request, services(request).settings)
     if credentials is None:
         raise NotAuthenticated
-    return await services.api_keys(session).authenticate(credentials.credentials)
+    keys = services(request).api_keys(session(request))
+    return await keys.authenticate(credentials.credentials)
 
 
-def operation_service(session: Session, services: ServicesDep) -> OperationService:
-    return services.operations(session)
+async def operation_service(request: Request) -> OperationService:
+    return services(request).operations(session(request))
 
 
-def operation_runner(request: Request) -> OperationRunner:
-    runner: OperationRunner = request.app.state.services.runner
-    return runner
+async def operation_runner(request: Request) -> OperationRunner:
+    return services(request).runner
 
 
-def after_commit(request: Request) -> AfterCommitWork:
+async def after_commit(request: Request) -> AfterCommitWork:
     work: AfterCommitWork = request.state.after_commit
     return work
 
 
-def database_service(session: Session, services: ServicesDep) -> DatabaseService:
-    return services.databases(session)
+async def database_service(request: Request) -> DatabaseService:
+    return services(request).databases(session(request))
 
 
 Caller = Annotated[callers.Caller, Depends(authenticated)]

@@ -57,8 +57,6 @@ class Replay(Exception):
 async def claim_key(
     request: Request,
     caller: deps.Caller,
-    session: deps.Session,
-    services: deps.ServicesDep,
     key: Key = None,
 ) -> None:
     """Claim the request's key, if it has one, for its authenticated caller.
@@ -75,7 +73,8 @@ async def claim_key(
         )
     digest = request_digest(f"{request.url.path}?{request.url.query}", await request.body())
     claim = Claim(await _identity(request, caller), key, digest)
-    found = await services.idempotency(session).claim(claim)
+    answers = deps.services(request).idempotency(deps.session(request))
+    found = await answers.claim(claim)
     if found is not None:
         raise Replay(found)
     request.state.claim = claim

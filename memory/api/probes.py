@@ -10,14 +10,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from core.errors import NotAuthenticated
 from core.postgres.engine import Session
 from core.settings import is_loopback
-from memory.api.deps import Credentials, ServicesDep
+from memory.api.deps import Credentials, services
 from memory.caller import Caller, Scope
 from memory.monitoring.service import Monitor
 
 router = APIRouter(include_in_schema=False)
 
 
-def monitor(request: Request) -> Monitor:
+async def monitor(request: Request) -> Monitor:
     found: Monitor = request.app.state.monitor
     return found
 
@@ -25,14 +25,15 @@ def monitor(request: Request) -> Monitor:
 MonitorDep = Annotated[Monitor, Depends(monitor)]
 
 
-async def may_read_metrics(services: ServicesDep, credentials: Credentials) -> None:
+async def may_read_metrics(request: Request, credentials: Credentials) -> None:
     """Open on a loopback address; else, and with a token set, to the token or an admin's key.
 
     Raises:
         NotAuthenticated, NotAuthorized
     """
-    token = services.settings.metrics_token
-    if token is None and is_loopback(services.settings.host):
+    parts = services(request)
+    token = parts.settings.metrics_token
+    if token is None and is_loopback(parts.settings.host):
         return
     if credentials is None:
         raise NotAuthenticated
@@ -41,9 +42,9 @@ async def may_read_metrics(services: ServicesDep, credentials: Credentials) -> N
         return
 
     async def authenticate(session: Session) -> Caller:
-        return await services.api_keys(session).authenticate(given)
+        return await parts.api_keys(session).authenticate(given)
 
-    (await services.database.reading(authenticate)).require(Scope.ADMIN)
+    (await parts.database.reading(authenticate)).require(Scope.ADMIN)
 
 
 @router.get("/metrics", dependencies=[Depends(may_read_metrics)])

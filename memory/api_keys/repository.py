@@ -1,10 +1,22 @@
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from core.postgres.engine import Session
 from core.postgres.locks import Lock, hold
 from memory.api_keys.models import ApiKey
 
 _COLUMNS = ", ".join(ApiKey.model_fields)
+
+
+class UsableKey(NamedTuple):
+    """The part of a key that a request needs."""
+
+    id: int
+    secret_hash: bytes
+    uid: str | None
+    app_id: str | None
+    spaces: list[str]
+    scopes: list[str]
 
 
 class ApiKeyRepository:
@@ -33,14 +45,15 @@ class ApiKeyRepository:
         )
         return ApiKey.of(row) if row else None
 
-    async def usable_at(self, prefix: str) -> ApiKey | None:
-        """The key, unless it is revoked or has expired by the database's clock."""
+    async def usable_at(self, prefix: str) -> UsableKey | None:
+        """What a caller is known by, unless the key is revoked or has expired by PostgreSQL's
+        clock."""
         row = await self._session.fetchrow(
-            f"SELECT {_COLUMNS} FROM pgtwin.api_key WHERE prefix = $1 AND revoked_at IS NULL"
-            " AND coalesce(expires_at > now(), true)",
+            "SELECT id, secret_hash, uid, app_id, spaces, scopes FROM pgtwin.api_key"
+            " WHERE prefix = $1 AND revoked_at IS NULL AND coalesce(expires_at > now(), true)",
             prefix,
         )
-        return ApiKey.of(row) if row else None
+        return UsableKey(*row) if row else None
 
     async def all(self) -> Sequence[ApiKey]:
         rows = await self._session.fetch(f"SELECT {_COLUMNS} FROM pgtwin.api_key ORDER BY id")

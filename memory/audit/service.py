@@ -27,7 +27,7 @@ class AuditTrail:
             uid: who acted, not who owns.
             details: names and settings; never a secret, never a row of a tenant's.
         """
-        entry = AuditEntry(
+        entry = AuditEntry.model_construct(
             sid=current_sid(),
             uid=uid,
             app_id=app_id,

@@ -1,6 +1,7 @@
 """`pgtwind serve`."""
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import shutil
@@ -64,7 +65,7 @@ def _serve(settings: Settings) -> None:
         key = asyncio.run(_first_key(ready))
         banner = _banner(settings, ready, listener.getsockname()[1], key)
         if ready.workers == 1:
-            app = create_app(ready, embedded_in)
+            app = _app(ready, embedded_in)
             _Server(_config(app), banner).run(sockets=[listener])
             return
         os.environ.update(_environment(ready, embedded_in))
@@ -90,7 +91,20 @@ def worker() -> FastAPI:
     configure_logs(settings)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     embedded_in = os.environ.get(EMBEDDED_IN)
-    return create_app(settings, Path(embedded_in) if embedded_in else None)
+    return _app(settings, Path(embedded_in) if embedded_in else None)
+
+
+def _app(settings: Settings, embedded_in: Path | None) -> FastAPI:
+    """The application, in a process that has nothing else to do.
+
+    What it is made of stays until the end: the garbage collector need not go through it again
+    and again, nor come after every few requests.
+    """
+    app = create_app(settings, embedded_in)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    return app
 
 
 def _end_with_parent() -> None:

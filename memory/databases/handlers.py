@@ -132,7 +132,7 @@ class CloneHandler:
         async def begin(session: Session) -> bool:
             held = await workshop.held(session, operation.id)
             databases = DatabaseRepository(session)
-            need = await databases.locks_needed(await databases.schemas(held.database_id))
+            _, need = await databases.locks_needed(held.database_id)
             if need.needed < need.room // SHARE_OF_LOCKS:
                 await databases.discard(held.database_id, held.id, held.uid)
                 await workshop.operations(session).fail(held, error)

@@ -1,8 +1,9 @@
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from core.catalog.reader import QUERIES, LockNeed, SchemaSize, droppable, lock_need
+import asyncpg
+
+from core.catalog.reader import QUERIES, LockNeed, droppable
 from core.postgres.engine import Session
 from core.postgres.identifiers import Environment, RoleName, SchemaName, literal
 from core.postgres.locks import Lock, hold
@@ -30,13 +31,26 @@ ORDER BY s.env
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseWhole:
-    """A database with both its schemas; sizes are by their names."""
-
-    database: DatabaseMeta
-    schemas: Sequence[SchemaMeta]
-    sizes: Mapping[str, SchemaSize]
+_NEED = f"""
+SELECT named.schema_names, need.*
+FROM (SELECT array_agg(schema_name::text) AS schema_names FROM pgtwin.schema_meta
+      WHERE database_id = $1) AS named,
+LATERAL ({QUERIES["lock_need"].replace(":schema_names", "named.schema_names")}) AS need
+"""
+_INSERT = """
+WITH made AS (
+    INSERT INTO pgtwin.database_meta
+        (id, uid, name, description, space_id, status, create_by, update_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (uid, space_id, name) WHERE deleted_at IS NULL DO NOTHING
+    RETURNING id
+), schemas AS (
+    INSERT INTO pgtwin.schema_meta (id, database_id, env, schema_name, create_by, update_by)
+    SELECT s.id, made.id, s.env, s.schema_name, $7, $8
+    FROM made, unnest($9::bigint[], $10::text[], $11::text[]) AS s (id, env, schema_name)
+)
+SELECT id FROM made
+"""
 
 
 class DatabaseRepository:
@@ -45,14 +59,11 @@ class DatabaseRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def insert(self, database: DatabaseMeta) -> DatabaseMeta | None:
-        """Add a database; None when its name is taken, by one being created too."""
-        row = await self._session.fetchrow(
-            "INSERT INTO pgtwin.database_meta"
-            " (id, uid, name, description, space_id, status, create_by, update_by)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-            " ON CONFLICT (uid, space_id, name) WHERE deleted_at IS NULL DO NOTHING"
-            f" RETURNING {_COLUMNS}",
+    async def insert(self, database: DatabaseMeta, schemas: Sequence[SchemaMeta]) -> bool:
+        """Add a database with its schemas; False when its name is taken, by one being created
+        too."""
+        inserted = await self._session.fetchval(
+            _INSERT,
             database.id,
             database.uid,
             database.name,
@@ -61,8 +72,11 @@ class DatabaseRepository:
             str(database.status),
             database.create_by,
             database.update_by,
+            [schema.id for schema in schemas],
+            [schema.env.value for schema in schemas],
+            [schema.schema_name for schema in schemas],
         )
-        return DatabaseMeta.of(row) if row else None
+        return inserted is not None
 
     async def insert_schemas(self, schemas: Sequence[SchemaMeta]) -> None:
         await self._session.execute(
@@ -94,8 +108,10 @@ class DatabaseRepository:
 
     async def find_whole(
         self, database_id: int, *, uid: str | None, spaces: Collection[str]
-    ) -> DatabaseWhole | None:
-        """A live database of the uid or of one of the spaces, with its schemas and their sizes.
+    ) -> Sequence[asyncpg.Record] | None:
+        """A live database of the uid or of one of the spaces, a row for each of its schemas.
+
+        The schema's own columns begin with `s_`; `tables` and `size_bytes` are its size.
 
         Args:
             uid: None: a database of anybody.
@@ -103,15 +119,7 @@ class DatabaseRepository:
         rows = await self._session.fetch(
             _WHOLE, database_id, uid, list(spaces), ANY_SPACE in spaces
         )
-        if not rows:
-            return None
-        return DatabaseWhole(
-            database=DatabaseMeta.of({name: rows[0][name] for name in _NAMES}),
-            schemas=[_schema({name: row[f"s_{name}"] for name in _SCHEMA_NAMES}) for row in rows],
-            sizes={
-                row["s_schema_name"]: SchemaSize(row["tables"], row["size_bytes"]) for row in rows
-            },
-        )
+        return rows or None
 
     async def page(
         self,
@@ -207,7 +215,12 @@ class DatabaseRepository:
             database_id,
             acting_uid,
         )
-        await self._send([f"SELECT pgtwin_admin.close_roles({database_id})"])
+        await self._send(
+            [
+                f"SELECT pg_advisory_xact_lock({database_id})",
+                f"SELECT pgtwin_admin.close_roles({database_id})",
+            ]
+        )
 
     async def drop_rest(self, database_id: int) -> None:
         """Drop what is left of a database whose name is buried, with its schemas' rows."""
@@ -228,13 +241,14 @@ class DatabaseRepository:
             await self._send(statements)
         return len(statements)
 
-    async def locks_needed(self, schemas: Sequence[SchemaMeta]) -> LockNeed:
-        """What dropping the schemas in one transaction would take of the server's locks."""
-        return await lock_need(self._session, [schema.schema_name for schema in schemas])
-
-    async def lock_whole(self, database_id: int) -> None:
-        """Wait for whoever copies the database, and keep others from it until the end."""
-        await self._session.execute("SELECT pg_advisory_xact_lock($1)", database_id)
+    async def locks_needed(self, database_id: int) -> tuple[list[SchemaName], LockNeed]:
+        """A database's schemas, and what dropping them in one transaction would take of the
+        server's locks."""
+        row = await self._session.fetchrow(_NEED, database_id)
+        if row is None:
+            raise RuntimeError("an aggregate has a row")
+        names = [SchemaName(name) for name in row["schema_names"] or ()]
+        return names, LockNeed(row["needed"], row["room"], row["objects"], row["tables"])
 
     async def add_ticket(
         self,
@@ -314,9 +328,13 @@ class DatabaseRepository:
         await self._send(statements)
 
     async def drop_schemas(self, database_id: int, names: Sequence[SchemaName]) -> None:
-        """End the roles' sessions, drop the schemas and then the roles, in one message."""
+        """End the roles' sessions, drop the schemas and then the roles, in one message.
+
+        Whoever copies the database is waited for, and others are kept from it until the end.
+        """
         await self._send(
             [
+                f"SELECT pg_advisory_xact_lock({database_id})",
                 f"SELECT pgtwin_admin.close_roles({database_id})",
                 *(f"DROP SCHEMA IF EXISTS {name} CASCADE" for name in names),
                 f"SELECT pgtwin_admin.drop_roles({database_id})",

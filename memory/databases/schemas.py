@@ -1,14 +1,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
+import asyncpg
 from pydantic import Field
 
-from core.catalog.reader import SchemaSize
 from core.postgres.identifiers import Environment
 from memory.api.envelope import Answer
-from memory.databases.models import DatabaseMeta, SchemaMeta
+from memory.databases.models import DatabaseMeta
 from memory.inputs import DatabaseId, DatabaseName, Description, Input, SpaceId, Uid
 from memory.operations.models import Operation
 
@@ -112,7 +112,7 @@ class DatabaseSummary(DatabaseRef):
 
     @classmethod
     def of(cls, database: DatabaseMeta) -> Self:
-        return cls(**_summary(database))
+        return cls(**_summary(database.__dict__))
 
 
 class SchemaDetail(Answer):
@@ -126,16 +126,26 @@ class SchemaDetail(Answer):
     update_by: str
 
     @classmethod
-    def of(cls, schema: SchemaMeta, size: SchemaSize) -> Self:
+    def of_row(cls, row: asyncpg.Record) -> Self:
         return cls(
-            **schema.model_dump(exclude={"id", "database_id"}),
-            size_bytes=size.size_bytes,
-            tables=size.tables,
+            env=row["s_env"],
+            schema_name=row["s_schema_name"],
+            size_bytes=row["size_bytes"],
+            tables=row["tables"],
+            create_at=row["s_create_at"],
+            update_at=row["s_update_at"],
+            create_by=row["s_create_by"],
+            update_by=row["s_update_by"],
         )
 
 
 class DatabaseDetail(DatabaseSummary):
     schemas: list[SchemaDetail]
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[asyncpg.Record]) -> Self:
+        """From the rows of a database with each of its schemas."""
+        return cls(**_summary(rows[0]), schemas=[SchemaDetail.of_row(row) for row in rows])
 
 
 class DatabasePage(Answer):
@@ -143,18 +153,10 @@ class DatabasePage(Answer):
     next_cursor: str | None
 
 
-def detail(
-    database: DatabaseMeta, schemas: Sequence[SchemaMeta], sizes: Mapping[str, SchemaSize]
-) -> DatabaseDetail:
-    return DatabaseDetail(
-        **_summary(database),
-        schemas=[
-            SchemaDetail.of(schema, sizes.get(schema.schema_name, SchemaSize()))
-            for schema in schemas
-        ],
-    )
+def _summary(row: Mapping[str, Any] | asyncpg.Record) -> dict[str, Any]:
+    """The fields of a summary, from a row of `database_meta`."""
+    fields = {name: row[name] for name in _SUMMARY}
+    return fields | {"database_id": row["id"], "database_id_str": str(row["id"])}
 
 
-def _summary(database: DatabaseMeta) -> dict[str, object]:
-    fields = database.model_dump(include=set(DatabaseSummary.model_fields))
-    return fields | {"database_id": database.id, "database_id_str": str(database.id)}
+_SUMMARY = tuple(DatabaseSummary.model_fields.keys() - DatabaseRef.model_fields.keys())

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Sequence
 
 from core.clone.errors import CloneFailed
 from core.errors import InvalidRequest
@@ -30,7 +31,6 @@ from memory.databases.schemas import (
     DropDatabase,
     ListDatabases,
     ModifyDescription,
-    detail,
 )
 from memory.operations.models import Operation, OperationState
 from memory.operations.service import OperationService
@@ -72,19 +72,17 @@ class DatabaseService:
         if body.space_id:
             owner = await self._databases.space_owner(body.space_id, lock=True) or acting
         with failing_as(CreateFailed):
-            database = await self._insert(
-                DatabaseMeta(
-                    id=self._ids.next(),
-                    uid=owner,
-                    name=body.database_name,
-                    description=body.description,
-                    space_id=body.space_id,
-                    status=DatabaseStatus.READY,
-                    create_by=acting,
-                    update_by=acting,
-                )
+            database = DatabaseMeta.model_construct(
+                id=self._ids.next(),
+                uid=owner,
+                name=body.database_name,
+                description=body.description,
+                space_id=body.space_id,
+                status=DatabaseStatus.READY,
+                create_by=acting,
+                update_by=acting,
             )
-            await self._make_schemas(database, acting)
+            await self._make(database)
         await self._record(caller, acting, "create_database", database)
         return database
 
@@ -98,22 +96,20 @@ class DatabaseService:
         """
         acting, source = await self._admit(caller, body)
         with failing_as(CloneFailed):
-            copy = await self._insert(
-                DatabaseMeta(
-                    id=self._ids.next(),
-                    uid=source.uid,
-                    name=body.new_database_name,
-                    description=source.description,
-                    space_id=source.space_id,
-                    status=DatabaseStatus.CLONING,
-                    create_by=acting,
-                    update_by=acting,
-                )
+            copy = DatabaseMeta.model_construct(
+                id=self._ids.next(),
+                uid=source.uid,
+                name=body.new_database_name,
+                description=source.description,
+                space_id=source.space_id,
+                status=DatabaseStatus.CLONING,
+                create_by=acting,
+                update_by=acting,
             )
-            targets = await self._make_schemas(copy, acting)
+            targets = {each.env: each for each in await self._make(copy)}
             found = {each.env: each for each in await self._databases.schemas(source.id)}
             names = {
-                environment: (found[environment].schema_name, targets[environment].name)
+                environment: (found[environment].schema_name, targets[environment].schema_name)
                 for environment in body.environments
             }
             operation = self._operation("clone_database", acting, copy.id)
@@ -141,11 +137,8 @@ class DatabaseService:
         acting, database = await self._admit(caller, body)
         operation = None
         with failing_as(DropFailed):
-            await self._databases.lock_whole(database.id)
-            schemas = await self._databases.schemas(database.id)
-            need = await self._databases.locks_needed(schemas)
+            names, need = await self._databases.locks_needed(database.id)
             if need.needed < need.room // SHARE_OF_LOCKS:
-                names = [SchemaName(schema.schema_name) for schema in schemas]
                 await self._databases.drop_schemas(database.id, names)
                 await self._databases.bury(database.id, acting)
             else:
@@ -177,7 +170,7 @@ class DatabaseService:
         if found is None:
             raise DatabaseNotFound
         caller.require(Scope.DATABASES_READ)
-        return detail(found.database, found.schemas, found.sizes)
+        return DatabaseDetail.of_rows(found)
 
     async def page(self, caller: Caller, query: ListDatabases) -> DatabasePage:
         """The caller's databases, the newest first.
@@ -221,11 +214,13 @@ class DatabaseService:
         caller.require(Scope.DATABASES_WRITE)
         return acting, database
 
-    async def _insert(self, database: DatabaseMeta) -> DatabaseMeta:
-        inserted = await self._databases.insert(database)
-        if inserted is None:
+    async def _make(self, database: DatabaseMeta) -> list[SchemaMeta]:
+        """The database's rows, roles and schemas."""
+        schemas = self._schemas_of(database)
+        if not await self._databases.insert(database, schemas):
             raise NameTaken
-        return inserted
+        await self._make_schemas(database, schemas)
+        return schemas
 
     def _operation(self, kind: str, acting: str, database_id: int) -> Operation:
         return Operation(
@@ -238,30 +233,25 @@ class DatabaseService:
             owner=self._worker,
         )
 
-    async def _make_schemas(
-        self, database: DatabaseMeta, acting: str
-    ) -> dict[Environment, SchemaName]:
-        names = {
-            environment: SchemaName.of(environment, database.uid, database.id)
-            for environment in Environment
-        }
+    async def _make_schemas(self, database: DatabaseMeta, schemas: Sequence[SchemaMeta]) -> None:
         await self._databases.make_schemas(
-            database.id, names, verifiers(self._master_secret, database.id)
+            database.id,
+            {schema.env: SchemaName(schema.schema_name) for schema in schemas},
+            verifiers(self._master_secret, database.id),
         )
-        await self._databases.insert_schemas(
-            [
-                SchemaMeta(
-                    id=self._ids.next(),
-                    database_id=database.id,
-                    env=environment,
-                    schema_name=name.name,
-                    create_by=acting,
-                    update_by=acting,
-                )
-                for environment, name in names.items()
-            ]
-        )
-        return names
+
+    def _schemas_of(self, database: DatabaseMeta) -> list[SchemaMeta]:
+        return [
+            SchemaMeta.model_construct(
+                id=self._ids.next(),
+                database_id=database.id,
+                env=environment,
+                schema_name=SchemaName.of(environment, database.uid, database.id).name,
+                create_by=database.create_by,
+                update_by=database.create_by,
+            )
+            for environment in Environment
+        ]
 
     async def _record(
         self, caller: Caller, acting: str, action: str, database: DatabaseMeta
