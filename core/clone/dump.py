@@ -17,7 +17,7 @@ from core.clone.script import statements_of
 from core.errors import DatabaseUnavailable
 from core.postgres.identifiers import RoleName, SchemaName
 
-LOCK_WAIT_MILLISECONDS = 2000
+LOCK_WAIT_MILLISECONDS = 1000
 _PREFIX = "pgtwin-dump-"
 _LEFT_AFTER_SECONDS = 24 * 3600
 # How libpq says that the server is away; it gives a program no SQLSTATE to ask for.
