@@ -21,7 +21,9 @@ run: $(STAMP) ## Serve on 127.0.0.1:7990 with an embedded PostgreSQL
 test: $(STAMP) ## Run the whole test suite on a real PostgreSQL
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
-bench: $(STAMP) ## Measure clones against pg_dump | psql
+bench: $(STAMP) ## Measure the API and clones against PostgreSQL's limits, into README
+	$(BIN)/python -m benchmarks.api $(ARGS)
+	$(BIN)/python -m benchmarks.readme
 	$(BIN)/python -m benchmarks.clone
 
 soak: $(STAMP) ## Call a real service for half an hour and see that nothing grows
