@@ -179,8 +179,10 @@ async def run(url: str, names: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("datasets", nargs="*", default=list(DATASETS), choices=list(DATASETS))
-    names = parser.parse_args().datasets
+    parser.add_argument("datasets", nargs="*", metavar="A|B|C", help="default: all")
+    names = parser.parse_args().datasets or list(DATASETS)
+    if unknown := set(names) - DATASETS.keys():
+        parser.error(f"no such dataset: {', '.join(sorted(unknown))}")
     folder = Path(tempfile.mkdtemp(prefix="pgtwin-bench-"))
     folder.chmod(0o711)
     try:
