@@ -32,7 +32,7 @@ def without_code(text: str) -> str:
 def test_troubleshooting_names_errors_as_their_classes_do() -> None:
     text = TROUBLESHOOTING.read_text()
     known = {(str(error.code), error.kind(), str(error.status)) for error in errors()}
-    named = re.findall(r"`(25\d{3}) (\w+)` \((\d{3})\)", text)
+    named = re.findall(r"`(25\d{3})\s(\w+)`\s\((\d{3})\)", text)
     assert named
     assert set(named) - known == set()
     # A code that is written otherwise would not be looked at.
@@ -42,13 +42,13 @@ def test_troubleshooting_names_errors_as_their_classes_do() -> None:
 def test_troubleshooting_calls_retryable_what_is() -> None:
     retryable = {error.kind() for error in errors() if error.retryable}
     text = TROUBLESHOOTING.read_text()
-    starts = [found.start() for found in re.finditer(r"`25\d{3} ", text)]
+    starts = [found.start() for found in re.finditer(r"`25\d{3}\s", text)]
     called = {
         text[start:end].split("`")[1].split()[1]
         for start, end in pairwise([*starts, len(text)])
         if "etryable" in re.split(r"\n\n|\n\||\n## ", text[start:end])[0]
     }
-    named = set(re.findall(r"`25\d{3} (\w+)`", text))
+    named = set(re.findall(r"`25\d{3}\s(\w+)`", text))
     assert called == retryable & named
 
 
