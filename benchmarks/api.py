@@ -24,6 +24,8 @@ from core.settings import Settings
 from memory.databases.repairs import verifiers
 
 UID = "bench"
+# Has as many databases as a page shows, however many others there are.
+LISTED = "listed"
 CLIENTS = (1, 8, 32)
 RESULTS = Path(__file__).parent / "results" / "api.json"
 FIRST_ID = 2**40
@@ -177,13 +179,13 @@ async def compare_reads(stand: Stand, clients: tuple[int, ...] = CLIENTS) -> Non
         await stand.minimal.get(f"/databases/{database_id}")
 
     async def minimal_list(_number: int) -> None:
-        await stand.minimal.get(f"/databases?uid={UID}")
+        await stand.minimal.get(f"/databases?uid={LISTED}")
 
     async def get(_number: int) -> None:
         await stand.service.get(f"/v1/databases/{database_id}")
 
     async def page(_number: int) -> None:
-        await stand.service.get(f"/v1/databases?uid={UID}")
+        await stand.service.get(f"/v1/databases?uid={LISTED}")
 
     async def describe(number: int) -> None:
         body = {"database_id": database_id, "uid": UID, "description": f"the {number}th"}
@@ -254,6 +256,9 @@ async def run(settings: Settings, admin_url: str, options: argparse.Namespace) -
             secret=environment["PGTWIN_MASTER_SECRET"],
             scale=options.scale,
         )
+        for number in range(20):
+            body = {"database_name": f"l{number}", "uid": LISTED}
+            await stand.service.post("/v1/create_database", body)
         before = resident_megabytes(served.pid)
         for clients in CLIENTS:
             await compare_life(stand, clients, rounds=2)

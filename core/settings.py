@@ -35,7 +35,7 @@ def default_data_dir() -> Path:
 
 
 class Settings(BaseSettings):
-    """One field a setting; its description is the README's text.
+    """One field a setting; its description is the guide's text.
 
     Raises:
         pydantic.ValidationError: a value is not usable (see `load` for the one-line form).

@@ -1,6 +1,5 @@
-"""The README's table of errors and the classes say the same, and codes keep their families."""
+"""The guide's table of errors and the classes say the same, and codes keep their families."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import NamedTuple
 import memory.app  # noqa: F401  with it come all errors that can be answered
 from core.errors import AppError
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
 COLUMNS = ["Code", "Name", "Predecessor's name", "HTTP", "Meaning", "What to do"]
 
 # The predecessor's codes, which its clients know, and what each family is about. A code of ours
@@ -74,10 +73,8 @@ def of_classes() -> list[Shown]:
     ]
 
 
-def of_readme() -> list[Shown]:
-    section = re.search(r"^## Errors\n(.*?)(?=^## |\Z)", README.read_text(), re.M | re.S)
-    assert section, "the README has no section Errors"
-    lines = [line for line in section[1].splitlines() if line.startswith("|")]
+def of_guide() -> list[Shown]:
+    lines = [line for line in GUIDE.read_text().splitlines() if line.startswith("|")]
     assert cells(lines[0]) == COLUMNS
     return [Shown(*cells(line)) for line in lines[2:]]
 
@@ -86,8 +83,8 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
-def test_the_readme_lists_every_error_as_its_class_has_it() -> None:
-    assert of_readme() == of_classes()
+def test_the_guide_lists_every_error_as_its_class_has_it() -> None:
+    assert of_guide() == of_classes()
 
 
 def test_every_error_says_what_it_means_and_what_to_do() -> None:

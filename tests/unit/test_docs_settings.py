@@ -1,4 +1,4 @@
-"""`.env.template`, the README's table and the class name the same settings."""
+"""`.env.template`, the guide's table and the class name the same settings."""
 
 import re
 from enum import Enum
@@ -42,10 +42,10 @@ def of_template() -> list[Shown]:
     return [Shown(variable, default, meaning) for meaning, variable, default in found]
 
 
-def of_readme() -> list[Shown]:
-    text = (REPOSITORY / "README.md").read_text()
+def of_guide() -> list[Shown]:
+    text = (REPOSITORY / "docs" / "configuration.md").read_text()
     section = re.search(r"^## Settings\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert section, "the README has no section Settings"
+    assert section, "configuration.md has no section Settings"
     lines = [line for line in section[1].splitlines() if line.startswith("|")]
     assert cells(lines[0]) == ["Variable", "Default", "Meaning"]
     return [
@@ -70,5 +70,5 @@ def test_the_template_changes_nothing_as_it_is() -> None:
     }
 
 
-def test_the_readme_lists_every_setting_with_its_default() -> None:
-    assert sorted(of_readme()) == sorted(of_class())
+def test_the_guide_lists_every_setting_with_its_default() -> None:
+    assert sorted(of_guide()) == sorted(of_class())
