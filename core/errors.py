@@ -21,9 +21,12 @@ class AppError(Exception):
         sqlstate: str | None = None,
         hint: str | None = None,
         details: Any = None,
+        position: int | None = None,
     ) -> None:
+        """`position`: the place in the caller's SQL, in characters from 1."""
         self.message = message or self.meaning()
         self.sqlstate = sqlstate
+        self.position = position
         self.hint = hint or self.remedy
         self.details = details
         super().__init__(self.message)

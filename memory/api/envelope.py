@@ -45,6 +45,7 @@ class ErrorInfo(BaseModel):
     retryable: bool = Field(description="Whether the same request may succeed later")
     hint: str = Field(description="What to do")
     sqlstate: str | None = Field(None, description="PostgreSQL's code, where it gave one")
+    position: int | None = Field(None, description="Where in the SQL, in characters from 1")
     details: list[dict[str, Any]] | None = Field(None, description="The fields that are wrong")
 
 

@@ -92,7 +92,11 @@ def error_response(error: AppError, *, cause: Exception | None = None) -> Respon
 
 def _info(error: AppError) -> dict[str, Any]:
     info = {"type": error.kind(), "retryable": error.retryable, "hint": error.hint}
-    optional = {"sqlstate": error.sqlstate, "details": error.details}
+    optional = {
+        "sqlstate": error.sqlstate,
+        "position": error.position,
+        "details": error.details,
+    }
     return info | {name: value for name, value in optional.items() if value is not None}
 
 
