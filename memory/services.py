@@ -11,6 +11,7 @@ from core.metrics import Metrics
 from core.postgres.embedded import bundled_binaries
 from core.postgres.engine import Database, Session
 from core.settings import Settings
+from memory.api_keys.cache import KeyCache
 from memory.api_keys.repository import ApiKeyRepository
 from memory.api_keys.service import ApiKeyService
 from memory.api_keys.usage import KeyUsage
@@ -40,6 +41,7 @@ class Services:
     metrics: Metrics | None = None
     tracing: "Tracing | None" = None
     runner: OperationRunner = field(init=False)
+    known_keys: KeyCache = field(init=False)
 
     def __post_init__(self) -> None:
         # Rows that the driver gave are read through their classes' attributes.
@@ -62,6 +64,7 @@ class Services:
             }
         )
         object.__setattr__(self, "runner", runner)
+        object.__setattr__(self, "known_keys", KeyCache(self.metrics))
 
     def _programs(self, major: int) -> Path:
         """A newer pg_dump writes what an older server can't always read: so the nearest one."""
@@ -76,7 +79,11 @@ class Services:
 
     def api_keys(self, session: Session) -> ApiKeyService:
         return ApiKeyService(
-            ApiKeyRepository(session), self.audit(session), self.ids, self.key_usage
+            ApiKeyRepository(session),
+            self.audit(session),
+            self.ids,
+            self.key_usage,
+            self.known_keys,
         )
 
     def idempotency(self, session: Session) -> IdempotencyService:

@@ -9,7 +9,11 @@ _COLUMNS = ", ".join(ApiKey.model_fields)
 
 
 class UsableKey(NamedTuple):
-    """The part of a key that a request needs."""
+    """The part of a key that a request needs.
+
+    Attributes:
+        seconds_left: how long it works from the look-up on; None: until it is revoked.
+    """
 
     id: int
     secret_hash: bytes
@@ -17,6 +21,7 @@ class UsableKey(NamedTuple):
     app_id: str | None
     spaces: list[str]
     scopes: list[str]
+    seconds_left: float | None
 
 
 class ApiKeyRepository:
@@ -49,7 +54,8 @@ class ApiKeyRepository:
         """What a caller is known by, unless the key is revoked or has expired by PostgreSQL's
         clock."""
         row = await self._session.fetchrow(
-            "SELECT id, secret_hash, uid, app_id, spaces, scopes FROM pgtwin.api_key"
+            "SELECT id, secret_hash, uid, app_id, spaces, scopes,"
+            " extract(epoch FROM expires_at - now())::float8 FROM pgtwin.api_key"
             " WHERE prefix = $1 AND revoked_at IS NULL AND coalesce(expires_at > now(), true)",
             prefix,
         )

@@ -2,12 +2,14 @@ import hashlib
 import hmac
 import re
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from core.errors import NotAuthenticated
 from core.ids import IdGenerator
+from memory.api_keys.cache import KeyCache, KnownKey
 from memory.api_keys.errors import KeyCommandError
 from memory.api_keys.models import ApiKey
 from memory.api_keys.repository import ApiKeyRepository
@@ -47,11 +49,13 @@ class ApiKeyService:
         audit: AuditTrail,
         ids: IdGenerator,
         usage: KeyUsage,
+        known: KeyCache,
     ) -> None:
         self._keys = keys
         self._audit = audit
         self._ids = ids
         self._usage = usage
+        self._known = known
 
     async def authenticate(self, token: str) -> Caller:
         """The caller that a key stands for.
@@ -60,19 +64,33 @@ class ApiKeyService:
             NotAuthenticated: no such key, or it is revoked or expired; which, is not said.
         """
         found = _FORM.match(token)
-        key = await self._keys.usable_at(found[1]) if found else None
+        key = await self._known_at(found[1]) if found else None
         if found is None or key is None:
             raise NotAuthenticated
         if not hmac.compare_digest(_hash(found[2]), key.secret_hash):
             raise NotAuthenticated
         self._usage.note(key.id)
-        return Caller(
+        return key.caller
+
+    async def _known_at(self, prefix: str) -> KnownKey | None:
+        known = self._known.get(prefix)
+        if known is not None:
+            return known
+        version, asked_at = self._known.version, time.monotonic()
+        key = await self._keys.usable_at(prefix)
+        if key is None:
+            return None
+        caller = Caller(
             uid=key.uid,
             scopes=frozenset(Scope(scope) for scope in key.scopes),
             app_id=key.app_id or "",
             key_id=key.id,
             spaces=frozenset(key.spaces),
         )
+        until = None if key.seconds_left is None else asked_at + key.seconds_left
+        known = KnownKey(key.id, key.secret_hash, caller, until)
+        self._known.put(prefix, known, version)
+        return known
 
     async def create(self, wanted: NewKey) -> tuple[ApiKey, str]:
         """Make a key.
