@@ -17,6 +17,11 @@ def derive(master_secret: str, role: str, version: int = 1) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
+def context_key(master_secret: str) -> bytes:
+    """The key that contexts of end users are signed with, at most 64 bytes."""
+    return derive(master_secret, "pgtwin.ctx").encode()
+
+
 def scram_verifier(password: str, *, iterations: int = ITERATIONS) -> str:
     """What PostgreSQL stores for an ASCII password, so that no clear text reaches its log.
 

@@ -11,13 +11,13 @@ import asyncpg
 
 from core.postgres.errors import one_line
 from core.postgres.identifiers import Identifier, literal
-from core.postgres.passwords import derive, scram_verifier
+from core.postgres.passwords import context_key, derive, scram_verifier
 from core.postgres.startup import StartupError, check_server, ensure_database
 
 OWNER, CONTROL = Identifier("pgtwin_owner"), Identifier("pgtwin_control")
 # Owns the role functions where nobody is superuser.
 ROLES = Identifier("pgtwin_roles")
-PREPARATION_VERSION = 2
+PREPARATION_VERSION = 3
 _NOT_OURS = ("", "postgres", "template0", "template1")
 _OWN_SCHEMAS = ("pgtwin", "pgtwin_admin", "pgtwin_ext", "pgtwin_rt")
 # Roles are shared by all databases of a server, so two preparations can meet in them.
@@ -174,6 +174,7 @@ async def _prepare(connection: Connection, master_secret: str, *, sole_user: boo
     if sole_user:
         await _close_other_databases(connection)
     await _make_schemas(connection, functions_owner)
+    await _keep_context_key(connection, functions_owner, master_secret)
     await _install_vector(connection)
 
 
@@ -209,11 +210,26 @@ async def _make_schemas(connection: Connection, functions_owner: Identifier) -> 
         f"GRANT USAGE ON SCHEMA pgtwin TO {CONTROL};"
         "GRANT USAGE ON SCHEMA pgtwin_ext TO PUBLIC"
     )
-    script = files("core.postgres").joinpath("role_functions.sql").read_text()
     await connection.execute(f"SET LOCAL ROLE {functions_owner}")
     if functions_owner != ROLES:
         await _take_over(connection, functions_owner)
-    await connection.execute(script)
+    for script in ("runtime_functions.sql", "role_functions.sql"):
+        await connection.execute(files("core.postgres").joinpath(script).read_text())
+    await connection.execute("RESET ROLE")
+
+
+async def _keep_context_key(
+    connection: Connection, functions_owner: Identifier, master_secret: str
+) -> None:
+    """What PostgreSQL verifies an end user's context with, as the service signs it."""
+    key = context_key(master_secret).ljust(64, b"\0")
+    await connection.execute(f"SET LOCAL ROLE {functions_owner}")
+    await connection.execute(
+        "INSERT INTO pgtwin_admin.context_key (inner_pad, outer_pad) VALUES ($1, $2)"
+        " ON CONFLICT (only_one) DO UPDATE SET inner_pad = $1, outer_pad = $2",
+        bytes(byte ^ 0x36 for byte in key),
+        bytes(byte ^ 0x5C for byte in key),
+    )
     await connection.execute("RESET ROLE")
 
 
@@ -224,6 +240,8 @@ async def _take_over(connection: Connection, functions_owner: Identifier) -> Non
         " WHERE pronamespace IN ('pgtwin_admin'::regnamespace, 'pgtwin_rt'::regnamespace)"
         " UNION ALL SELECT 'TABLE ' || oid::regclass FROM pg_class"
         " WHERE relnamespace = 'pgtwin_admin'::regnamespace AND relkind = 'r'"
+        " UNION ALL SELECT 'SEQUENCE ' || oid::regclass FROM pg_class"
+        " WHERE relnamespace = 'pgtwin_rt'::regnamespace AND relkind = 'S'"
         " UNION ALL VALUES ('SCHEMA pgtwin_admin'), ('SCHEMA pgtwin_rt')"
     )
     for thing in owned:

@@ -95,7 +95,7 @@ RETURNS name[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $
 $$;
 
 CREATE OR REPLACE FUNCTION pgtwin_admin.version()
-RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT 2';
+RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT 3';
 
 -- A ticket lets the login of a new database, once, fill it from another: it becomes a member of
 -- the source's owners and has the schemas' names changed, both for the length of a transaction.
