@@ -129,6 +129,13 @@ class PoolExhausted(OperationFailed):
     remedy = "Try again; raise PGTWIN_POOL_SIZE or PGTWIN_POOL_MAX_OVERFLOW if it stays."
 
 
+class SessionsExhausted(OperationFailed):
+    """All sessions for SQL in databases are in use."""
+
+    status, retryable = 503, True
+    remedy = "Try again; raise PGTWIN_SQL_SESSIONS or PGTWIN_SQL_SESSIONS_PER_LOGIN if it stays."
+
+
 class TransactionConflict(OperationFailed):
     """The transaction met another one and was rolled back each time it was tried."""
 

@@ -134,6 +134,15 @@ class Metrics:
             gauge = self._gauge(f"pgtwin_pool_connections_{name}", meaning, "sum")
             self._read(gauge.set, read)
 
+    def sessions(self, in_use: Read, waiting: Read) -> None:
+        """Take the numbers of sessions in databases from now on."""
+        meters = {
+            "in_use": ("Sessions in databases that are in use.", in_use),
+            "waiting": ("Calls that wait for a session in a database.", waiting),
+        }
+        for name, (meaning, read) in meters.items():
+            self._read(self._gauge(f"pgtwin_sessions_{name}", meaning, "sum").set, read)
+
     def ids(self, issued: Read) -> None:
         """Take the number of ids handed out from now on."""
         counter = self._counter("pgtwin_ids", "Ids that were handed out.")

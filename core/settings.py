@@ -138,6 +138,49 @@ class Settings(BaseSettings):
         description="Seconds for which the answer to a request with an `Idempotency-Key` is given "
         "again.",
     )
+    sql_timeout: float = Field(
+        30, gt=0, le=MAX_SECONDS, description="Seconds that a statement in a database may run."
+    )
+    sql_transaction_timeout: float = Field(
+        50,
+        gt=0,
+        le=MAX_SECONDS,
+        description="Seconds that all statements of one call may take together.",
+    )
+    sql_lock_timeout: float = Field(
+        5,
+        gt=0,
+        le=MAX_SECONDS,
+        description="Seconds that a statement in a database waits for a lock.",
+    )
+    sql_row_limit: int = Field(
+        1000, ge=1, le=1_000_000, description="Most rows that one answer to SQL may have."
+    )
+    sql_byte_limit: int = Field(
+        8_388_608,
+        ge=65_536,
+        le=1_073_741_824,
+        description="Most bytes that the rows of one answer to SQL may have.",
+    )
+    sql_sessions: int = Field(
+        50,
+        ge=1,
+        le=10_000,
+        description="Sessions in databases that a worker may have, for running SQL in them.",
+    )
+    sql_sessions_per_login: int = Field(
+        8,
+        ge=1,
+        le=1000,
+        description="How many of them one login of a database may have: the tables' owner, or "
+        "the end users of one environment.",
+    )
+    sql_session_idle: float = Field(
+        60,
+        gt=0,
+        le=MAX_SECONDS,
+        description="Seconds after which a session in a database that is not used is closed.",
+    )
     body_limit: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes.")
     metrics_token: SecretStr | None = Field(
         None,

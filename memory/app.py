@@ -20,7 +20,8 @@ from core.settings import Settings
 from memory.api import probes
 from memory.api.middleware import RequestMiddleware
 from memory.api.v1 import routers
-from memory.api_keys.tasks import hear_of_changes, keep_last_used
+from memory.api_keys.tasks import keep_last_used
+from memory.changes import hear_of_changes
 from memory.idempotency.tasks import keep_clean
 from memory.instances.service import InstanceLeases
 from memory.monitoring.service import Monitor
@@ -120,7 +121,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(leases.keep()),
         asyncio.create_task(keep_last_used(services.database, services.key_usage)),
-        asyncio.create_task(hear_of_changes(services.settings.dsn or "", services.known_keys)),
+        asyncio.create_task(hear_of_changes(services.settings.dsn or "", services.caches)),
         asyncio.create_task(keep_clean(services.database)),
         asyncio.create_task(services.runner.keep()),
         asyncio.create_task(services.runner.beat_while_running()),

@@ -1,5 +1,6 @@
 """The service's parts, put together once a process, and its services, once a transaction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from memory.api_keys.service import ApiKeyService
 from memory.api_keys.usage import KeyUsage
 from memory.audit.repository import AuditRepository
 from memory.audit.service import AuditTrail
+from memory.changes import Hearing
 from memory.databases.handlers import CloneHandler, DropHandler, Workshop
 from memory.databases.repairs import Repairs
 from memory.databases.repository import DatabaseRepository
@@ -65,6 +67,11 @@ class Services:
         )
         object.__setattr__(self, "runner", runner)
         object.__setattr__(self, "known_keys", KeyCache(self.metrics))
+
+    @property
+    def caches(self) -> Mapping[str, Hearing]:
+        """What forgets when a change is heard of, by the kind of what changed."""
+        return {"key": self.known_keys}
 
     def _programs(self, major: int) -> Path:
         """A newer pg_dump writes what an older server can't always read: so the nearest one."""

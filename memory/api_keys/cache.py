@@ -5,8 +5,6 @@ from core.cache import Cache
 from core.metrics import Metrics
 from memory.caller import Caller
 
-# As the trigger on pgtwin.api_key has it; a notice is the prefix of the key that changed.
-CHANNEL = "pgtwin_keys"
 LIMIT = 10_000
 
 
@@ -29,8 +27,8 @@ class KeyCache:
 
     def __init__(self, metrics: Metrics | None) -> None:
         self._keys: Cache[str, KnownKey] = Cache("api_keys", LIMIT, metrics, is_open=False)
-        self.open, self.close, self.forget = self._keys.open, self._keys.close, self._keys.forget
-        self.put = self._keys.put
+        self.open, self.close, self.put = self._keys.open, self._keys.close, self._keys.put
+        self.forget_named = self._keys.forget
 
     @property
     def version(self) -> int:

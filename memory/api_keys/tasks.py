@@ -1,12 +1,10 @@
-"""Writes down now and then when keys were last used, and hears of those that changed."""
+"""Writes down now and then when keys were last used."""
 
 import asyncio
 
 from core.errors import AppError
 from core.postgres.engine import Database, Session
-from core.postgres.notices import Listener
 from core.telemetry import logger
-from memory.api_keys.cache import CHANNEL, KeyCache
 from memory.api_keys.repository import ApiKeyRepository
 from memory.api_keys.usage import KeyUsage
 
@@ -23,12 +21,6 @@ async def keep_last_used(database: Database, usage: KeyUsage) -> None:
             await write_last_used(database, usage)
     finally:
         await write_last_used(database, usage)
-
-
-async def hear_of_changes(dsn: str, known: KeyCache) -> None:
-    """Let the worker keep what it knows of keys for as long as it hears of changes."""
-    listener = Listener(dsn, CHANNEL, heard=known.forget, ready=known.open, lost=known.close)
-    await listener.keep()
 
 
 async def write_last_used(database: Database, usage: KeyUsage) -> None:
