@@ -75,6 +75,12 @@ class BodyTooLarge(InvalidRequest):
     remedy = "Send less, or raise PGTWIN_BODY_LIMIT."
 
 
+class InvalidParameter(InvalidRequest):
+    """A parameter does not fit the statement."""
+
+    remedy = "Send the value that the message asks for, or PostgreSQL's text form of it."
+
+
 class RouteNotFound(AppError):
     """There is no such endpoint."""
 
@@ -155,3 +161,19 @@ class ResourcesExhausted(OperationFailed):
 
     status, retryable = 503, True
     remedy = "Free disk, memory, locks or connections as the SQLSTATE says, then try again."
+
+
+class ResultTooLarge(OperationFailed):
+    """The result is larger than the service answers."""
+
+    code, status = 25018, 422
+    predecessor = "-"
+    remedy = "Select fewer rows or columns, or page through them."
+
+
+class StatementTimeout(OperationFailed):
+    """The statement took too long and was cancelled."""
+
+    code, status = 25019, 422
+    predecessor = "-"
+    remedy = "Make the statement cheaper: look at its plan with EXPLAIN, or do less at once."

@@ -1,0 +1,51 @@
+"""A limit to what PostgreSQL may answer, for the driver keeps all of it in memory."""
+
+import asyncio
+from typing import Any
+
+
+class ByteLimit(asyncio.Protocol):
+    """Between a connection's transport and the driver's protocol: counts what comes in.
+
+    What is over the limit does not reach the driver; the connection is aborted instead. Notices
+    and all other messages count as rows do.
+    """
+
+    def __init__(self, transport: Any, inner: Any) -> None:
+        self._transport = transport
+        self._inner = inner
+        self._feed = inner.data_received
+        self._left = 0
+        self._limited = False
+        self.exceeded = False
+        transport.set_protocol(self)
+
+    def begin(self, limit: int) -> None:
+        """Count anew; 0: there is no limit."""
+        self._left, self._limited = limit, limit > 0
+
+    def data_received(self, data: bytes) -> None:
+        if self._limited:
+            self._left -= len(data)
+            if self._left < 0:
+                self._exceed()
+                return
+        self._feed(data)
+
+    def _exceed(self) -> None:
+        if not self.exceeded:
+            self.exceeded = True
+            self._transport.abort()
+
+    def eof_received(self) -> bool | None:
+        keep_open: bool | None = self._inner.eof_received()
+        return keep_open
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._inner.connection_lost(error)
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()

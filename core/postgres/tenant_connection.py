@@ -1,0 +1,314 @@
+"""The one way of a tenant's SQL: a statement a message, all values as text, nothing else sent."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from asyncpg.protocol import NO_TIMEOUT
+from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP
+
+from core.errors import DatabaseUnavailable, InvalidRequest, ResultTooLarge, StatementTimeout
+from core.postgres.arrays import array_literal
+from core.postgres.byte_limit import ByteLimit
+from core.postgres.type_book import DESCRIBE, TypeBook
+from core.postgres.values import Column, JsonValue, Row, encode_all
+
+# How the text forms look that core.postgres.values reads.
+TEXT_FORMS = {
+    "bytea_output": "hex",
+    "datestyle": "ISO",
+    "extra_float_digits": "1",
+    "intervalstyle": "postgres",
+}
+COUNTED_TAGS = ("INSERT", "UPDATE", "DELETE", "MERGE", "SELECT", "COPY", "FETCH", "MOVE")
+# Seconds in which the server has to end a statement that was cancelled.
+CANCEL_GRACE = 2.0
+# Parse and Describe are followed by no Sync; the shortest time limit that is still sent and then
+# cancelled leaves the session in a known state.
+SHORTEST_TIMEOUT = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a statement gave.
+
+    Args:
+        rows: values in PostgreSQL's text form, None for NULL, by their position.
+        tag: the command's tag, such as `UPDATE 3`; empty when the result is not complete.
+        complete: False: there are more rows than were asked for.
+    """
+
+    columns: tuple[Column, ...]
+    rows: Sequence[Row]
+    tag: str
+    complete: bool
+
+    @property
+    def affected(self) -> int | None:
+        """The number of rows in the tag; None: the tag has none."""
+        word, _, rest = self.tag.partition(" ")
+        return int(rest.rpartition(" ")[2]) if rest and word in COUNTED_TAGS else None
+
+
+async def connect_tenant(
+    dsn: str,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    server_settings: Mapping[str, str] | None = None,
+    timeout: float,
+    byte_limit: int,
+    cancel_grace: float = CANCEL_GRACE,
+) -> "TenantConnection":
+    """Log in; nothing but the startup message is sent.
+
+    Args:
+        timeout: seconds for the login, and for statements that do not go through `run`.
+        byte_limit: what one `run` or `run_many` may answer, as PostgreSQL's messages.
+
+    Raises:
+        DatabaseUnavailable: there is no connection within that time.
+    """
+    try:
+        connection: TenantConnection = await asyncpg.connect(
+            dsn,
+            user=user,
+            password=password,
+            connection_class=TenantConnection,
+            statement_cache_size=0,
+            timeout=timeout,
+            command_timeout=timeout,
+            server_settings={
+                "timezone": "UTC",
+                "jit": "off",
+                **(server_settings or {}),
+                **TEXT_FORMS,
+            },
+        )
+    except (OSError, TimeoutError) as error:
+        raise DatabaseUnavailable from error
+    connection.byte_limit = byte_limit
+    connection.cancel_grace = cancel_grace
+    return connection
+
+
+class TenantConnection(asyncpg.Connection):
+    """The driver's connection without the SQL that the driver sends on its own.
+
+    After a `ResultTooLarge` it is closed, after a `StatementTimeout` it may be. A task that is
+    cancelled in the middle cancels its statement on the server; `close` then waits for that,
+    while `terminate` would leave the statement running.
+    """
+
+    byte_limit = 0
+    cancel_grace = CANCEL_GRACE
+    # The driver's own, which its type stubs leave out.
+    _loop: asyncio.AbstractEventLoop
+    _protocol: Any
+    _stmt_exclusive_section: Any
+    _check_open: Callable[[], None]
+
+    def __init__(self, protocol: Any, transport: Any, *given: Any) -> None:
+        super().__init__(protocol, transport, *given)
+        self.types = TypeBook()
+        self._describe: Any = None
+        self._incoming = ByteLimit(transport, protocol)
+        # All others have no codec, and get one when they are met.
+        self._take_as_text(BUILTIN_TYPE_OID_MAP)
+
+    async def run(
+        self,
+        statement: str,
+        parameters: Sequence[JsonValue] = (),
+        *,
+        row_limit: int = 0,
+        timeout: float | None = None,
+    ) -> Outcome:
+        """Run one statement, its parameters encoded by the types that it gives them.
+
+        Args:
+            row_limit: 0: all rows.
+            timeout: seconds until the statement is cancelled from outside.
+
+        Raises:
+            InvalidParameter: a parameter does not fit; the statement has not run.
+            ResultTooLarge: the answer is over the byte limit; the connection is closed.
+            StatementTimeout: the connection is closed if cancelling had no effect.
+        """
+        (outcome,) = await self.run_many(
+            statement, (parameters,), row_limit=row_limit, timeout=timeout
+        )
+        return outcome
+
+    async def run_many(
+        self,
+        statement: str,
+        parameter_lists: Sequence[Sequence[JsonValue]],
+        *,
+        row_limit: int = 0,
+        timeout: float | None = None,
+    ) -> list[Outcome]:
+        """Run one statement with each of the lists of parameters, in the order given.
+
+        Outside a transaction each is one of its own. The time limit and the byte limit are for
+        all of them together, the row limit is for each.
+
+        Raises:
+            InvalidParameter, ResultTooLarge, StatementTimeout: as `run`.
+        """
+        self._check_open()
+        self._check_encoding(statement)
+        with self._stmt_exclusive_section:
+            self._incoming.begin(self.byte_limit)
+            try:
+                return await self._run_all(statement, parameter_lists, row_limit, timeout)
+            except TimeoutError:
+                await self._await_cancellation()
+                raise StatementTimeout from None
+            except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError):
+                if not self._incoming.exceeded:
+                    raise
+                self.terminate()  # what was received is held by the driver until then
+                raise ResultTooLarge(f"The result is larger than {self.byte_limit} bytes") from None
+            finally:
+                self._incoming.begin(self.byte_limit)
+
+    async def _run_all(
+        self,
+        statement: str,
+        parameter_lists: Sequence[Sequence[JsonValue]],
+        row_limit: int,
+        timeout: float | None,
+    ) -> list[Outcome]:
+        deadline = None if timeout is None else self._loop.time() + timeout
+        prepared = await self._prepare_statement(statement, deadline)
+        types = self.types
+        columns = tuple(
+            Column(name, type_.oid, types[type_.oid].name)
+            for name, type_ in prepared._get_attributes()
+        )
+        oids = [type_.oid for type_ in prepared._get_parameters()]
+        try:
+            encoded = [encode_all(values, oids, types) for values in parameter_lists]
+        except BaseException:
+            await self._protocol.close_statement(prepared, NO_TIMEOUT)
+            raise
+        return [
+            await self._execute_prepared(prepared, columns, texts, row_limit, deadline)
+            for texts in encoded
+        ]
+
+    async def _prepare_statement(self, statement: str, deadline: float | None) -> Any:
+        """The statement described, under no name: the next one replaces it."""
+        while True:
+            prepared = await self._protocol.prepare(
+                "",
+                statement,
+                self._remaining(deadline),
+                record_class=self._protocol.get_record_class(),
+            )
+            missing = prepared._init_types()
+            if not missing:
+                break
+            if not await self._learn(missing, deadline):
+                break
+        prepared._init_codecs()
+        return prepared
+
+    async def _execute_prepared(
+        self,
+        prepared: Any,
+        columns: tuple[Column, ...],
+        texts: Sequence[str | None],
+        row_limit: int,
+        deadline: float | None,
+    ) -> Outcome:
+        # A portal that stops at a limit does not say whether there is another row.
+        limit = row_limit + 1 if row_limit else 0
+        rows, tag, _ = await self._protocol.bind_execute(
+            prepared, texts, "", limit, True, self._remaining(deadline)
+        )
+        complete = not row_limit or len(rows) <= row_limit
+        if not complete:
+            del rows[row_limit:]
+        return Outcome(columns, rows, tag.decode() if tag else "", complete)
+
+    async def _learn(self, oids: Iterable[int], deadline: float | None) -> bool:
+        """Get to know types.
+
+        Returns:
+            Whether the server was asked, which takes the place of a statement without a name.
+        """
+        unknown = self.types.unknown(oids)
+        if unknown:
+            rows = await self._ask_for_types(unknown, deadline)
+            self.types.learn(unknown, rows)
+        self._take_as_text(oids)
+        return bool(unknown)
+
+    async def _ask_for_types(self, oids: Sequence[int], deadline: float | None) -> list[Any]:
+        if self._describe is None:
+            self._describe = await self._protocol.prepare(
+                "",
+                DESCRIBE,
+                self._remaining(deadline),
+                record_class=self._protocol.get_record_class(),
+            )
+            self._describe._init_codecs()
+        else:
+            # Its columns are known; parsed again along with its execution, it is one round trip.
+            self._describe.mark_unprepared()
+        wanted = array_literal([str(oid) for oid in oids], ",")
+        rows: list[Any] = await self._protocol.bind_execute(
+            self._describe, (wanted,), "", 0, False, self._remaining(deadline)
+        )
+        return rows
+
+    def _take_as_text(self, oids: Iterable[int]) -> None:
+        settings = self._protocol.get_settings()
+        for oid in oids:
+            settings.set_builtin_type_codec(oid, "text", "pg_catalog", "scalar", "text", "text")
+
+    def _remaining(self, deadline: float | None) -> Any:
+        if deadline is None:
+            return NO_TIMEOUT
+        return max(SHORTEST_TIMEOUT, deadline - self._loop.time())
+
+    async def _await_cancellation(self) -> None:
+        """The driver has sent the cancel request; what does not obey it is cut off."""
+        if self.is_closed():
+            return
+        try:
+            await self._protocol._wait_for_cancellation(self.cancel_grace)
+        except TimeoutError:
+            self.terminate()
+
+    def _check_encoding(self, statement: str) -> None:
+        """The server has to read the very characters that were judged before.
+
+        In some encodings a byte of one of our UTF-8 characters takes a following backslash with
+        it, and a literal ends elsewhere.
+        """
+        settings: Any = self._protocol.get_settings()
+        if settings.client_encoding != "UTF8":
+            self.terminate()
+            raise InvalidRequest("client_encoding can't be anything but UTF8")
+        if "\0" in statement:
+            raise InvalidRequest("The statement has a NUL character")
+        if not statement.isascii():
+            try:
+                statement.encode()
+            except UnicodeEncodeError:
+                raise InvalidRequest("The statement has half of a surrogate pair") from None
+
+    # What the driver would send on its own.
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float) -> Any:
+        deadline = None if timeout is None else self._loop.time() + timeout
+        await self._learn(typeoids, deadline)
+        return (), self._describe
+
+    def get_reset_query(self) -> str:
+        return "DISCARD ALL"

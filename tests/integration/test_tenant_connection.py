@@ -1,0 +1,424 @@
+"""The connection of tenants' SQL: what it sends, what it takes, and how it ends."""
+
+import asyncio
+import resource
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from core.errors import (
+    DatabaseUnavailable,
+    InvalidParameter,
+    InvalidRequest,
+    ResultTooLarge,
+    StatementTimeout,
+)
+from core.postgres.tenant_connection import TenantConnection, connect_tenant
+from tests.tenants import BYTE_LIMIT, connected, empty_database
+
+
+@pytest.fixture(scope="module")
+async def url(admin_url: str) -> AsyncIterator[str]:
+    async with empty_database(admin_url) as url:
+        admin = await asyncpg.connect(url)
+        await admin.execute("CREATE TYPE mood AS ENUM ('a', 'b')")
+        await admin.execute("CREATE TABLE item (id int PRIMARY KEY, name text)")
+        await admin.close()
+        yield url
+
+
+@pytest.fixture
+async def tenant(url: str) -> AsyncIterator[TenantConnection]:
+    async with connected(url) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def admin(url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(url)
+    yield connection
+    await connection.close()
+
+
+class Tap:
+    """Stands between client and server and writes down what the client sends."""
+
+    def __init__(self) -> None:
+        self.bytes = bytearray()
+        self._started = False
+
+    @property
+    def messages(self) -> list[tuple[str, bytes]]:
+        """Those since the last time, without the login."""
+        taken, self.bytes = bytes(self.bytes), bytearray()
+        if not self._started:
+            self._started = True
+            taken = taken[int.from_bytes(taken[:4], "big") :]
+        found = []
+        while taken:
+            end = 1 + int.from_bytes(taken[1:5], "big")
+            found.append((chr(taken[0]), taken[5:end]))
+            taken = taken[end:]
+        return [message for message in found if message[0] != "p"]
+
+    @property
+    def kinds(self) -> str:
+        return "".join(kind for kind, _ in self.messages)
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            self.bytes += data
+            writer.write(data)
+        writer.close()
+
+
+async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+
+@asynccontextmanager
+async def tapped(url: str) -> AsyncIterator[tuple[TenantConnection, Tap]]:
+    tap, parts, tasks = Tap(), urlsplit(url), []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(parts.hostname, parts.port)
+        tasks.append(asyncio.create_task(tap.carry(reader, back)))
+        tasks.append(asyncio.create_task(carry(there, writer)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    login = parts.netloc.rpartition("@")[0]
+    through = urlunsplit(
+        parts._replace(netloc=f"{login}@127.0.0.1:{port}", query="sslmode=disable")
+    )
+    async with connected(through) as connection:
+        yield connection, tap
+    await asyncio.gather(*tasks)
+    server.close()
+    await server.wait_closed()
+
+
+# What is sent
+
+
+async def test_a_statement_is_described_and_then_executed(url: str) -> None:
+    async with tapped(url) as (tenant, tap):
+        assert tap.messages == []
+        await tenant.run("SELECT $1::int, 'x'::varchar, now(), ARRAY[1.5]", [1])
+        assert tap.kinds == "PDHBES"
+        await tenant.run_many("SELECT $1::int", [[1], [2], [3]])
+        assert tap.kinds == "PDHBESBESBES"
+        await tenant.close()
+        assert tap.kinds == "X"
+
+
+async def test_new_types_are_asked_for_once_and_together(url: str) -> None:
+    async with tapped(url) as (tenant, tap):
+        outcome = await tenant.run("SELECT $1::mood, ARRAY['b']::mood[]", ["a"])
+        assert [column.type_name for column in outcome.columns] == ["mood", "mood[]"]
+        assert [tuple(row) for row in outcome.rows] == [("a", "{b}")]
+        sent = tap.messages
+        assert "".join(kind for kind, _ in sent) == "PDH" + "PDHBES" + "PDH" + "BES"
+        texts = {body.decode().strip("\0") for kind, body in sent if kind == "P"}
+        assert len(texts) == 2
+        assert not any("set_config" in text or "jit" in text for text in texts)
+        await tenant.run("SELECT $1::mood, ARRAY['b']::mood[]", ["a"])
+        assert tap.kinds == "PDHBES"
+        await tenant.run("SELECT c FROM pg_class AS c LIMIT 1")
+        assert tap.kinds == "PDH" + "PBES" + "PDH" + "BES"
+
+
+async def test_the_drivers_own_methods_ask_the_same_way(url: str) -> None:
+    async with tapped(url) as (tenant, tap):
+        assert await tenant.fetchval("SELECT $1::mood", "b") == "b"
+        assert not any(b"set_config" in body for _, body in tap.messages)
+
+
+async def test_types_are_learned_under_a_hostile_search_path(tenant: TenantConnection) -> None:
+    await tenant.execute(
+        """
+        CREATE SCHEMA evil;
+        CREATE FUNCTION evil.trap(oid, oid) RETURNS boolean LANGUAGE plpgsql
+            AS $$BEGIN RAISE 'trapped'; END$$;
+        CREATE OPERATOR evil.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = evil.trap);
+        CREATE OPERATOR evil.<> (LEFTARG = oid, RIGHTARG = oid, FUNCTION = evil.trap);
+        CREATE FUNCTION evil.format_type(oid, integer) RETURNS text LANGUAGE plpgsql
+            AS $$BEGIN RAISE 'trapped'; END$$;
+        CREATE FUNCTION evil.unnest(anyarray) RETURNS SETOF anyelement LANGUAGE plpgsql
+            AS $$BEGIN RAISE 'trapped'; END$$;
+        CREATE TABLE evil.pg_type ();
+        CREATE DOMAIN evil.oid AS text;
+        CREATE DOMAIN evil.moods AS public.mood[];
+        SET search_path = evil, pg_catalog;
+        """
+    )
+    with pytest.raises(asyncpg.RaiseError, match="trapped"):
+        await tenant.run("SELECT 1::pg_catalog.oid = 1::pg_catalog.oid")
+    outcome = await tenant.run("SELECT ARRAY[$1::evil.moods]", [["a", "b"]])
+    assert outcome.columns[0].type_name == "moods[]"
+    assert outcome.rows[0][0] == '{"{a,b}"}'
+    await tenant.execute("DROP SCHEMA evil CASCADE")
+
+
+async def test_a_type_can_be_met_within_the_transaction_that_makes_it(
+    tenant: TenantConnection,
+) -> None:
+    await tenant.execute("BEGIN; CREATE TYPE passing AS ENUM ('x')")
+    first = await tenant.run("SELECT $1::passing", ["x"])
+    assert tenant.is_in_transaction()
+    await tenant.execute("ROLLBACK")
+    await tenant.execute("BEGIN; CREATE TYPE passing AS (a int)")
+    second = await tenant.run("SELECT $1::passing", ["(1)"])
+    assert first.columns[0].type_oid != second.columns[0].type_oid
+    assert second.rows[0][0] == "(1)"
+    await tenant.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1; SELECT 2", "COMMIT; SELECT 1"])
+async def test_a_message_holds_one_statement(tenant: TenantConnection, statement: str) -> None:
+    with pytest.raises(asyncpg.PostgresSyntaxError, match="multiple commands"):
+        await tenant.run(statement)
+
+
+async def test_output_has_the_forms_that_are_read_whatever_the_role_is_set_to(url: str) -> None:
+    given = {"datestyle": "German", "extra_float_digits": "-15", "application_name": "mine"}
+    async with connected(url, server_settings=given) as tenant:
+        outcome = await tenant.run(
+            "SELECT date '2024-01-02', 0.1::float8 + 0.2::float8, current_setting('jit'), "
+            "current_setting('timezone'), current_setting('application_name')"
+        )
+        assert list(outcome.rows[0]) == ["2024-01-02", "0.30000000000000004", "off", "UTC", "mine"]
+
+
+async def test_another_client_encoding_ends_the_connection(url: str) -> None:
+    async with connected(url) as tenant:
+        await tenant.run("SELECT set_config('client_encoding', 'SJIS', false)")
+        with pytest.raises(InvalidRequest, match="UTF8"):
+            await tenant.run("SELECT 1")
+        assert tenant.is_closed()
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1 \0 + 1", "SELECT '\udc00'"])
+async def test_a_statement_is_storable_text(tenant: TenantConnection, statement: str) -> None:
+    with pytest.raises(InvalidRequest):
+        await tenant.run(statement)
+    assert (await tenant.run("SELECT 1")).complete
+
+
+async def test_a_server_that_does_not_answer() -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await connect_tenant("postgresql://x@127.0.0.1:1/x", timeout=1, byte_limit=1)
+
+
+# What comes back
+
+
+async def test_tags_and_the_number_of_rows(tenant: TenantConnection) -> None:
+    await tenant.execute("BEGIN")
+    insert = await tenant.run("INSERT INTO item VALUES (1, 'a'), (2, 'b') RETURNING id")
+    assert (insert.tag, insert.affected) == ("INSERT 0 2", 2)
+    assert [list(row) for row in insert.rows] == [["1"], ["2"]]
+    assert (await tenant.run("UPDATE item SET name = 'c'")).affected == 2
+    assert (await tenant.run("DELETE FROM item WHERE id = 3")).affected == 0
+    made = await tenant.run("CREATE TABLE copied AS SELECT * FROM item")
+    assert (made.tag, made.affected) == ("SELECT 2", 2)
+    assert (await tenant.run("DROP TABLE copied")).affected is None
+    empty = await tenant.run("SELECT * FROM item WHERE false")
+    assert (empty.rows, [column.name for column in empty.columns]) == ([], ["id", "name"])
+    assert await tenant.run("") == await tenant.run("-- nothing")
+    await tenant.execute("ROLLBACK")
+
+
+async def test_columns_of_the_same_name_keep_their_places(tenant: TenantConnection) -> None:
+    outcome = await tenant.run("SELECT 1 AS a, 2 AS a, 3 AS b")
+    assert [column.name for column in outcome.columns] == ["a", "a", "b"]
+    assert list(outcome.rows[0]) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(("limit", "rows", "complete"), [(2, 2, False), (3, 3, True), (4, 3, True)])
+async def test_a_row_limit(tenant: TenantConnection, limit: int, rows: int, complete: bool) -> None:
+    outcome = await tenant.run("SELECT generate_series(1, 3)", row_limit=limit)
+    assert (len(outcome.rows), outcome.complete) == (rows, complete)
+    assert outcome.tag == ("SELECT 3" if complete else "")
+
+
+async def test_a_row_limit_stops_the_work(tenant: TenantConnection) -> None:
+    started = time.perf_counter()
+    outcome = await tenant.run("SELECT generate_series(1, 100000000)", row_limit=1000)
+    assert (len(outcome.rows), outcome.complete) == (1000, False)
+    assert time.perf_counter() - started < 2
+
+
+async def test_a_row_limit_does_not_stop_a_write(tenant: TenantConnection) -> None:
+    await tenant.execute("BEGIN")
+    outcome = await tenant.run(
+        "INSERT INTO item SELECT generate_series(1, 10) RETURNING id", row_limit=3
+    )
+    assert (len(outcome.rows), outcome.complete, outcome.affected) == (3, False, None)
+    assert (await tenant.run("SELECT count(*) FROM item")).rows[0][0] == "10"
+    await tenant.execute("ROLLBACK")
+
+
+async def test_one_statement_with_many_parameters(tenant: TenantConnection) -> None:
+    await tenant.execute("BEGIN")
+    outcomes = await tenant.run_many(
+        "INSERT INTO item VALUES ($1, $2) RETURNING id, name", [[1, "a"], [2, None], [3.0, "c"]]
+    )
+    assert [[list(row) for row in outcome.rows] for outcome in outcomes] == [
+        [["1", "a"]],
+        [["2", None]],
+        [["3", "c"]],
+    ]
+    assert [outcome.affected for outcome in outcomes] == [1, 1, 1]
+    with pytest.raises(InvalidParameter):
+        await tenant.run_many("INSERT INTO item VALUES ($1)", [[4], [True]])
+    assert (await tenant.run("SELECT count(*) FROM item")).rows[0][0] == "3"
+    assert await tenant.run_many("SELECT $1::int", []) == []
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await tenant.run_many("INSERT INTO item VALUES ($1)", [[4], [1], [5]])
+    await tenant.execute("ROLLBACK")
+    assert (await tenant.run("SELECT count(*) FROM item")).rows[0][0] == "0"
+
+
+async def test_a_refused_parameter_leaves_nothing_open(
+    tenant: TenantConnection, admin: Any
+) -> None:
+    with pytest.raises(InvalidParameter):
+        await tenant.run("UPDATE item SET name = 'x' WHERE id = $1", [True])
+    state = "SELECT state, xact_start IS NULL FROM pg_stat_activity WHERE pid = $1"
+    assert list(await admin.fetchrow(state, tenant.get_server_pid())) == ["idle", True]
+
+
+async def test_one_statement_at_a_time(tenant: TenantConnection) -> None:
+    results = await asyncio.gather(
+        tenant.run("SELECT pg_sleep(0.1)"), tenant.run("SELECT 2"), return_exceptions=True
+    )
+    assert [type(result).__name__ for result in results] == ["Outcome", "InterfaceError"]
+
+
+# How much
+
+
+def peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT repeat('x', 300000000)",
+        "SELECT repeat('x', 1000) FROM generate_series(1, 300000)",
+        "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 300000)) TO STDOUT",
+        "DO $$BEGIN FOR i IN 1..100000 LOOP RAISE NOTICE '%', repeat('x', 1000); END LOOP; END$$",
+    ],
+)
+async def test_an_answer_is_cut_off_at_the_byte_limit(url: str, statement: str) -> None:
+    before = peak_bytes()
+    async with connected(url) as tenant:
+        with pytest.raises(ResultTooLarge, match=str(BYTE_LIMIT)):
+            await tenant.run(statement, timeout=60)
+        assert tenant.is_closed()
+    assert peak_bytes() - before < 50_000_000
+
+
+async def test_the_byte_limit_is_for_each_run(url: str) -> None:
+    async with connected(url, byte_limit=10_000) as tenant:
+        for _ in range(5):
+            assert (await tenant.run("SELECT repeat('x', 9000)")).complete
+        with pytest.raises(ResultTooLarge):
+            await tenant.run_many("SELECT repeat('x', $1)", [[9000], [9000]])
+
+
+# How long
+
+
+async def statements_running(admin: Any, pid: int) -> int:
+    found: int = await admin.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active'", pid
+    )
+    return found
+
+
+async def until_running(admin: Any, pid: int) -> None:
+    for _ in range(500):
+        if await statements_running(admin, pid):
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("the statement does not run")
+
+
+async def test_a_timeout_cancels_the_statement(tenant: TenantConnection, admin: Any) -> None:
+    started = time.perf_counter()
+    with pytest.raises(StatementTimeout):
+        await tenant.run("SELECT pg_sleep(60)", timeout=0.2)
+    assert time.perf_counter() - started < 2
+    assert not await statements_running(admin, tenant.get_server_pid())
+    assert (await tenant.run("SELECT 1")).complete
+
+
+async def test_a_timeout_leaves_the_transaction_failed(tenant: TenantConnection) -> None:
+    await tenant.execute("BEGIN")
+    with pytest.raises(StatementTimeout):
+        await tenant.run_many("SELECT pg_sleep($1)", [[0.05], [60]], timeout=0.3)
+    with pytest.raises(asyncpg.InFailedSQLTransactionError):
+        await tenant.run("SELECT 1")
+    await tenant.execute("ROLLBACK")
+    assert (await tenant.run("SELECT 1", timeout=5)).complete
+
+
+async def test_a_timeout_while_a_statement_is_prepared(tenant: TenantConnection, url: str) -> None:
+    async with connected(url) as other:
+        await other.execute("BEGIN; LOCK TABLE item")
+        with pytest.raises(StatementTimeout):
+            await tenant.run("SELECT * FROM item", timeout=0.2)
+        await other.execute("ROLLBACK")
+    assert (await tenant.run("SELECT * FROM item")).complete
+    with pytest.raises(StatementTimeout):
+        await tenant.run("SELECT pg_sleep(1)", timeout=0)
+    assert (await tenant.run("SELECT 1")).complete
+
+
+async def test_a_statement_that_does_not_end_when_cancelled_is_cut_off(url: str) -> None:
+    async with connected(url, cancel_grace=0.2) as tenant:
+        with pytest.raises(StatementTimeout):
+            await tenant.run("COPY item FROM STDIN", timeout=0.2)
+        assert tenant.is_closed()
+
+
+async def test_a_cancelled_task_cancels_its_statement(url: str, admin: Any) -> None:
+    async with connected(url) as tenant:
+        pid = tenant.get_server_pid()
+        task = asyncio.create_task(tenant.run("SELECT pg_sleep(60)", timeout=30))
+        await until_running(admin, pid)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await tenant.run("SELECT 1")).complete
+        assert not await statements_running(admin, pid)
+
+
+async def test_a_connection_closed_after_a_cancelled_task_leaves_nothing_running(
+    url: str, admin: Any
+) -> None:
+    async with connected(url) as tenant:
+        pid = tenant.get_server_pid()
+        task = asyncio.create_task(tenant.run("SELECT pg_sleep(60)"))
+        await until_running(admin, pid)
+        task.cancel()
+        await asyncio.wait([task])
+        await tenant.close(timeout=5)
+    assert not await statements_running(admin, pid)
+
+
+async def test_a_session_that_is_reset(tenant: TenantConnection) -> None:
+    await tenant.execute("SET work_mem = '1MB'; CREATE TEMP TABLE mine ()")
+    await tenant.reset()
+    assert (await tenant.run("SELECT to_regclass('mine')")).rows[0][0] is None
+    assert (await tenant.run("SHOW datestyle")).rows[0][0] == "ISO, MDY"
