@@ -142,6 +142,13 @@ class SessionsExhausted(OperationFailed):
     remedy = "Try again; raise PGTWIN_SQL_SESSIONS or PGTWIN_SQL_SESSIONS_PER_LOGIN if it stays."
 
 
+class ClientGone(OperationFailed):
+    """The client closed the connection before the answer; the statement was cancelled."""
+
+    status = 499
+    remedy = "Wait longer for the answer."
+
+
 class TransactionConflict(OperationFailed):
     """The transaction met another one and was rolled back each time it was tried."""
 

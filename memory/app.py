@@ -122,6 +122,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(leases.keep()),
         asyncio.create_task(keep_last_used(services.database, services.key_usage)),
         asyncio.create_task(hear_of_changes(services.settings.dsn or "", services.caches)),
+        asyncio.create_task(services.sessions.keep()),
+        asyncio.create_task(services.journal.keep(services.database)),
         asyncio.create_task(keep_clean(services.database)),
         asyncio.create_task(services.runner.keep()),
         asyncio.create_task(services.runner.beat_while_running()),
@@ -136,6 +138,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(Exception):
             await leases.release()
+        services.sessions.close_idle()
         await monitor.close()
         await services.database.close()
         if services.tracing is not None:

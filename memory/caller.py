@@ -24,6 +24,12 @@ class Scope(StrEnum):
     ADMIN = "admin"
     DATABASES_READ = "databases:read"
     DATABASES_WRITE = "databases:write"
+    SQL_DDL = "sql:ddl"
+    SQL_DML = "sql:dml"
+
+
+# What a key may do when nothing else is said: all but to act for everybody.
+USUAL = frozenset(Scope) - {Scope.ADMIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,8 @@ class Caller:
     """An authenticated caller.
 
     Attributes:
-        uid: the only uid it may act for; None: any that it names.
+        uid: the only uid it may act for; None: any that it names, for an administrator, a gateway
+            or an application.
         app_id: the application it belongs to, "" for none.
         spaces: the spaces it may act in; `*` stands for all.
     """

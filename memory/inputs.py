@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from core.ids import LARGEST, SMALLEST
 from memory.api.mounts import is_drop_in
+from memory.caller import APP_ID_TEXT
 
 # Control characters, the signs that the wire contract names, and Chinese characters.
 _UID = r"^[^\x00-\x1f\x7f！@#￥%…&*()㐀-䶿一-鿿豈-﫿𠀀-𿿿]+$"  # noqa: RUF001
@@ -108,6 +109,20 @@ SpaceId = Annotated[
 ]
 
 
+_APP_ID = r"^[^\x00-\x1f\x7f:]+$"
+EXPLAINED[_APP_ID] = APP_ID_TEXT
+AppId = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        pattern=_APP_ID,
+        description=f"The application: {APP_ID_TEXT}",
+        examples=["shop"],
+    ),
+]
+
+
 def _id_schema(what: str) -> WithJsonSchema:
     return WithJsonSchema(
         {
@@ -124,3 +139,11 @@ def _id_schema(what: str) -> WithJsonSchema:
 _Id = Annotated[int, Field(strict=True, ge=SMALLEST, le=LARGEST), BeforeValidator(_from_decimal)]
 DatabaseId = Annotated[_Id, _id_schema("database")]
 OperationId = Annotated[_Id, _id_schema("operation")]
+
+
+class DatabaseAddress(Input):
+    """Which database, and for whom."""
+
+    database_id: DatabaseId
+    uid: Uid | None = None
+    space_id: SpaceId = ""

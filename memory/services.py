@@ -9,8 +9,13 @@ from sqlalchemy.orm import configure_mappers
 
 from core.ids import IdGenerator
 from core.metrics import Metrics
+from core.postgres.context import session_settings
 from core.postgres.embedded import bundled_binaries
 from core.postgres.engine import Database, Session
+from core.postgres.passwords import context_key, derive
+from core.postgres.preparation import login_url
+from core.postgres.tenant_connection import TenantConnection, connect_tenant
+from core.postgres.tenant_sessions import TenantSessions
 from core.settings import Settings
 from memory.api_keys.cache import KeyCache
 from memory.api_keys.repository import ApiKeyRepository
@@ -18,8 +23,10 @@ from memory.api_keys.service import ApiKeyService
 from memory.api_keys.usage import KeyUsage
 from memory.audit.repository import AuditRepository
 from memory.audit.service import AuditTrail
+from memory.caller import Caller
 from memory.changes import Hearing
 from memory.databases.handlers import CloneHandler, DropHandler, Workshop
+from memory.databases.models import DatabaseEntry
 from memory.databases.repairs import Repairs
 from memory.databases.repository import DatabaseRepository
 from memory.databases.service import DatabaseService
@@ -28,6 +35,11 @@ from memory.idempotency.service import IdempotencyService
 from memory.operations.repository import OperationRepository
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
+from memory.statements.directory import Directory
+from memory.statements.executor import Executor
+from memory.statements.journal import Journal
+from memory.statements.judge import Guard, Judge
+from memory.statements.service import StatementService
 
 if TYPE_CHECKING:
     from core.tracing import Tracing
@@ -44,6 +56,11 @@ class Services:
     tracing: "Tracing | None" = None
     runner: OperationRunner = field(init=False)
     known_keys: KeyCache = field(init=False)
+    sessions: TenantSessions = field(init=False)
+    directory: Directory = field(init=False)
+    journal: Journal = field(default_factory=Journal)
+    judge: Judge | None = None
+    statements: StatementService = field(init=False)
 
     def __post_init__(self) -> None:
         # Rows that the driver gave are read through their classes' attributes.
@@ -67,11 +84,54 @@ class Services:
         )
         object.__setattr__(self, "runner", runner)
         object.__setattr__(self, "known_keys", KeyCache(self.metrics))
+        self._make_statements()
+
+    def _make_statements(self) -> None:
+        settings = self.settings
+        sessions = TenantSessions(
+            self._log_in,
+            limit=settings.sql_sessions,
+            per_login=settings.sql_sessions_per_login,
+            idle=settings.sql_session_idle,
+            patience=settings.pool_timeout,
+            metrics=self.metrics,
+        )
+        directory = Directory(self._look_up, self.metrics)
+        statements = StatementService(
+            directory,
+            Executor(sessions, settings, context_key(self.master_secret)),
+            self.judge or Guard(self.metrics),
+            self.journal,
+        )
+        object.__setattr__(self, "sessions", sessions)
+        object.__setattr__(self, "directory", directory)
+        object.__setattr__(self, "statements", statements)
+
+    async def _log_in(self, login: str) -> TenantConnection:
+        return await connect_tenant(
+            login_url(self.settings.dsn or "", login, derive(self.master_secret, login)),
+            server_settings=session_settings(self.settings),
+            timeout=self.settings.connect_timeout,
+            byte_limit=self.settings.sql_byte_limit,
+        )
+
+    async def _look_up(self, database_id: int) -> DatabaseEntry | None:
+        return await self.database.reading(
+            lambda session: self.databases(session).entry(database_id)
+        )
+
+    def known_caller(self, token: str) -> Caller | None:
+        """The caller of a key that this worker knows.
+
+        Raises:
+            NotAuthenticated: its secret is another.
+        """
+        return ApiKeyService.known_caller(token, self.known_keys, self.key_usage)
 
     @property
     def caches(self) -> Mapping[str, Hearing]:
         """What forgets when a change is heard of, by the kind of what changed."""
-        return {"key": self.known_keys}
+        return {"key": self.known_keys, "database": self.directory}
 
     def _programs(self, major: int) -> Path:
         """A newer pg_dump writes what an older server can't always read: so the nearest one."""

@@ -104,6 +104,8 @@ class TenantConnection(asyncpg.Connection):
 
     byte_limit = 0
     cancel_grace = CANCEL_GRACE
+    # How many calls it has served.
+    uses = 0
     # The driver's own, which its type stubs leave out.
     _loop: asyncio.AbstractEventLoop
     _protocol: Any

@@ -14,11 +14,13 @@ from core.postgres.engine import Session
 from memory import caller as callers
 from memory.api.after_commit import AfterCommit as AfterCommitWork
 from memory.api.gateway import vouched_caller
+from memory.api.kept import KeptAnswer
 from memory.api.mounts import is_drop_in
 from memory.databases.service import DatabaseService
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
 from memory.services import Services
+from memory.statements.service import StatementService
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `pgtwind key create`")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -41,8 +43,13 @@ async def authenticated(request: Request, credentials: Credentials) -> callers.C
         return await vouched_caller(request, services(request).settings)
     if credentials is None:
         raise NotAuthenticated
-    keys = services(request).api_keys(session(request))
-    return await keys.authenticate(credentials.credentials)
+    parts, token = services(request), credentials.credentials
+    if request.state.session is not None:
+        return await parts.api_keys(session(request)).authenticate(token)
+    known = parts.known_caller(token)
+    if known is not None:
+        return known
+    return await parts.database.reading(lambda own: parts.api_keys(own).authenticate(token))
 
 
 async def operation_service(request: Request) -> OperationService:
@@ -58,6 +65,16 @@ async def after_commit(request: Request) -> AfterCommitWork:
     return work
 
 
+async def statement_service(request: Request) -> StatementService:
+    return services(request).statements
+
+
+async def kept_answer(request: Request) -> KeptAnswer:
+    """For an endpoint that stores its answer itself, in the transaction of a tenant's session."""
+    claim, request.state.claim = request.state.claim, None
+    return KeptAnswer(services(request), claim)
+
+
 async def database_service(request: Request) -> DatabaseService:
     return services(request).databases(session(request))
 
@@ -66,4 +83,6 @@ Caller = Annotated[callers.Caller, Depends(authenticated)]
 Operations = Annotated[OperationService, Depends(operation_service)]
 Runner = Annotated[OperationRunner, Depends(operation_runner)]
 AfterCommit = Annotated[AfterCommitWork, Depends(after_commit)]
+Statements = Annotated[StatementService, Depends(statement_service)]
+Kept = Annotated[KeptAnswer, Depends(kept_answer)]
 Databases = Annotated[DatabaseService, Depends(database_service)]

@@ -9,12 +9,11 @@ from fastapi import Request
 
 from core.errors import InvalidRequest, NotAuthorized
 from core.settings import AuthMode, Settings, is_loopback
-from memory.caller import ANY_SPACE, APP_ID_TEXT, Caller, Scope, is_app_id
+from memory.caller import ANY_SPACE, APP_ID_TEXT, USUAL, Caller, is_app_id
 
 APP_HEADER = "X-Consumer-Username"
 SIGNATURE_HEADER = "X-Gateway-Signature"
 TOLERANCE_SECONDS = 300
-_SCOPES = frozenset({Scope.DATABASES_READ, Scope.DATABASES_WRITE})
 
 
 async def vouched_caller(request: Request, settings: Settings) -> Caller:
@@ -36,7 +35,7 @@ async def vouched_caller(request: Request, settings: Settings) -> Caller:
             f"{APP_HEADER}: {APP_ID_TEXT}",
             details=[{"field": APP_HEADER, "message": APP_ID_TEXT}],
         )
-    return Caller(uid=None, scopes=_SCOPES, app_id=app_id, spaces=frozenset({ANY_SPACE}))
+    return Caller(uid=None, scopes=USUAL, app_id=app_id, spaces=frozenset({ANY_SPACE}))
 
 
 def _app_id(request: Request) -> str:

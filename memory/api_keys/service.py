@@ -27,7 +27,8 @@ class NewKey:
     """What a key is to allow.
 
     Attributes:
-        uid: the only uid it acts for; None with the scope `admin`: any.
+        uid: the only uid it acts for; None: any, for an administrator, and for an application
+            whose end users' SQL it runs.
         spaces: the spaces it is a member of; `*` stands for all.
         expires_in: how long it works; None: until it is revoked.
     """
@@ -57,6 +58,17 @@ class ApiKeyService:
         self._usage = usage
         self._known = known
 
+    @staticmethod
+    def known_caller(token: str, known: KeyCache, usage: KeyUsage) -> Caller | None:
+        """The caller of a key that this worker knows, for whom PostgreSQL need not be asked.
+
+        Raises:
+            NotAuthenticated: the key is known, and its secret another.
+        """
+        found = _FORM.match(token)
+        key = known.get(found[1]) if found else None
+        return _verified(found[2], key, usage) if found and key else None
+
     async def authenticate(self, token: str) -> Caller:
         """The caller that a key stands for.
 
@@ -67,10 +79,7 @@ class ApiKeyService:
         key = await self._known_at(found[1]) if found else None
         if found is None or key is None:
             raise NotAuthenticated
-        if not hmac.compare_digest(_hash(found[2]), key.secret_hash):
-            raise NotAuthenticated
-        self._usage.note(key.id)
-        return key.caller
+        return _verified(found[2], key, self._usage)
 
     async def _known_at(self, prefix: str) -> KnownKey | None:
         known = self._known.get(prefix)
@@ -99,12 +108,16 @@ class ApiKeyService:
             The key's row and the token, which can't be shown again.
 
         Raises:
-            KeyCommandError: neither a uid nor the scope `admin`, or no scope.
+            KeyCommandError: no scope; or no uid, without the scope `admin` and without being
+                an application's for its end users' SQL alone.
         """
         if not wanted.scopes:
             raise KeyCommandError("a key needs a scope: " + ", ".join(Scope))
-        if wanted.uid is None and Scope.ADMIN not in wanted.scopes:
-            raise KeyCommandError("a key needs a uid, or the scope admin")
+        is_apps = wanted.app_id is not None and wanted.scopes <= {Scope.SQL_DML}
+        if wanted.uid is None and Scope.ADMIN not in wanted.scopes and not is_apps:
+            raise KeyCommandError(
+                "a key needs a uid, or the scope admin, or an app and the scope sql:dml alone"
+            )
         prefix, secret = secrets.token_hex(6), secrets.token_hex(32)
         lasting = wanted.expires_in
         expires_at = None if lasting is None else datetime.now(UTC) + lasting
@@ -181,6 +194,13 @@ class ApiKeyService:
     async def _record(self, action: str, key: ApiKey) -> None:
         details = {"prefix": key.prefix, "uid": key.uid, "scopes": key.scopes}
         await self._audit.record(action, OPERATOR, key_id=key.id, details=details)
+
+
+def _verified(secret: str, key: KnownKey, usage: KeyUsage) -> Caller:
+    if not hmac.compare_digest(_hash(secret), key.secret_hash):
+        raise NotAuthenticated
+    usage.note(key.id)
+    return key.caller
 
 
 def _hash(secret: str) -> bytes:

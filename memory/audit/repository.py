@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import orjson
 
 from core.postgres.engine import Session
@@ -20,4 +22,17 @@ class AuditRepository:
             entry.action,
             entry.database_id,
             None if entry.details is None else orjson.dumps(entry.details).decode(),
+        )
+
+    async def add_all(self, entries: Sequence[AuditEntry]) -> None:
+        """Add entries with the moments that they have."""
+        columns = ("create_at", "sid", "uid", "app_id", "key_id", "action", "database_id")
+        await self._session.execute(
+            f"INSERT INTO pgtwin.audit_entry ({', '.join(columns)}, details)"
+            " SELECT at, sid, uid, app_id, key_id, action, database_id, details::jsonb"
+            " FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::bigint[],"
+            " $6::text[], $7::bigint[], $8::text[])"
+            " AS e (at, sid, uid, app_id, key_id, action, database_id, details)",
+            *([getattr(entry, column) for entry in entries] for column in columns),
+            [orjson.dumps(entry.details).decode() for entry in entries],
         )

@@ -1,5 +1,7 @@
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
+from core.postgres.engine import Session
 from core.telemetry import current_sid
 from memory.audit.models import AuditEntry
 from memory.audit.repository import AuditRepository
@@ -10,6 +12,14 @@ class AuditTrail:
 
     def __init__(self, entries: AuditRepository) -> None:
         self._entries = entries
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        return cls(AuditRepository(session))
+
+    async def record_all(self, entries: Sequence[AuditEntry]) -> None:
+        """Add entries of calls that have ended, with the moments at which they began."""
+        await self._entries.add_all(entries)
 
     async def record(
         self,

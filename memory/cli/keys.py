@@ -14,7 +14,7 @@ from memory.api.errors import explain
 from memory.api_keys.errors import KeyCommandError
 from memory.api_keys.models import ApiKey
 from memory.api_keys.service import ApiKeyService, NewKey
-from memory.caller import APP_ID_TEXT, Scope, is_app_id
+from memory.caller import APP_ID_TEXT, USUAL, Scope, is_app_id
 from memory.cli.session import open_services, say
 from memory.inputs import Uid
 from memory.runtime import make_ready, server
@@ -32,7 +32,7 @@ def create(
     name: str,
     expires_in: str | None,
 ) -> None:
-    default = () if uid is None else (Scope.DATABASES_READ, Scope.DATABASES_WRITE)
+    default = USUAL if uid is not None else {Scope.SQL_DML} if app_id is not None else ()
     lasting = _duration(expires_in) if expires_in else None
     if lasting == timedelta(0):
         raise KeyCommandError(f"--expires-in {expires_in}: the key would never work")

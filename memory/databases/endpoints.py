@@ -23,6 +23,7 @@ from memory.databases.errors import (
     SpaceNotFound,
 )
 from memory.databases.schemas import (
+    AppGrant,
     CloneDatabase,
     CloneRef,
     CreateDatabase,
@@ -36,8 +37,9 @@ from memory.databases.schemas import (
 from memory.inputs import DatabaseId
 from memory.operations.errors import Interrupted
 
-# On both mounts; the reads below are on /v1 alone.
+# On both mounts; the others are on /v1 alone.
 actions = APIRouter(route_class=TransactionalRoute)
+grants = APIRouter(route_class=TransactionalRoute)
 reads = APIRouter(route_class=TransactionalRoute)
 
 
@@ -101,6 +103,20 @@ async def modify_db_description(
 ) -> Done:
     """Set a database's description; null or none clears it."""
     await databases.modify_description(caller, body)
+    return Done()
+
+
+@grants.post("/grant_app", responses=documented(SpaceNotFound, DatabaseNotFound, ModifyFailed))
+async def grant_app(body: AppGrant, caller: Caller, databases: Databases) -> Done:
+    """Let an application run SQL in a database for its end users, each with rows of his own."""
+    await databases.grant_app(caller, body)
+    return Done()
+
+
+@grants.post("/revoke_app", responses=documented(SpaceNotFound, DatabaseNotFound, ModifyFailed))
+async def revoke_app(body: AppGrant, caller: Caller, databases: Databases) -> Done:
+    """Take a database away from an application; its end users' rows stay."""
+    await databases.revoke_app(caller, body)
     return Done()
 
 

@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -84,3 +86,37 @@ class SchemaMeta(ControlRow, table=True):
     update_at: datetime = Field(default=None, sa_column=updated_at())
     create_by: str = Field(sa_column=Column(String(64), nullable=False))
     update_by: str = Field(sa_column=Column(String(64), nullable=False))
+
+
+class AppGrant(ControlRow, table=True):
+    """An application that may run SQL in a database for its end users."""
+
+    __tablename__ = "app_grant"
+
+    database_id: int = Field(
+        sa_column=Column(
+            BigInteger,
+            ForeignKey("pgtwin.database_meta.id", ondelete="CASCADE"),
+            primary_key=True,
+            autoincrement=False,
+        )
+    )
+    app_id: str = Field(sa_column=Column(String(64, collation="C"), primary_key=True))
+    create_at: datetime = Field(default=None, sa_column=created_at())
+    create_by: str = Field(sa_column=Column(String(64), nullable=False))
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseEntry:
+    """What running SQL in a database needs to know of it.
+
+    Attributes:
+        uid: its owner.
+        apps: the applications that it is granted to.
+    """
+
+    id: int
+    uid: str
+    space_id: str
+    schemas: Mapping[Environment, str]
+    apps: frozenset[str]

@@ -8,7 +8,7 @@ from core.postgres.engine import Session
 from core.postgres.identifiers import Environment, RoleName, SchemaName, literal
 from core.postgres.locks import Lock, hold
 from memory.caller import ANY_SPACE
-from memory.databases.models import DatabaseMeta, DatabaseStatus, SchemaMeta
+from memory.databases.models import DatabaseEntry, DatabaseMeta, DatabaseStatus, SchemaMeta
 
 _LIVE = f"deleted_at IS NULL AND status = '{DatabaseStatus.READY}'"
 _NAMES = tuple(DatabaseMeta.model_fields)
@@ -36,6 +36,15 @@ SELECT named.schema_names, need.*
 FROM (SELECT array_agg(schema_name::text) AS schema_names FROM pgtwin.schema_meta
       WHERE database_id = $1) AS named,
 LATERAL ({QUERIES["lock_need"].replace(":schema_names", "named.schema_names")}) AS need
+"""
+_ENTRY = f"""
+SELECT d.uid, d.space_id, s.envs, s.schema_names,
+       ARRAY(SELECT app_id FROM pgtwin.app_grant WHERE database_id = d.id) AS apps
+FROM pgtwin.database_meta d,
+LATERAL (SELECT array_agg(env::text) AS envs, array_agg(schema_name::text) AS schema_names
+         FROM pgtwin.schema_meta WHERE database_id = d.id) s
+WHERE d.id = $1 AND d.deleted_at IS NULL AND d.status = '{DatabaseStatus.READY}'
+  AND s.envs IS NOT NULL
 """
 _INSERT = """
 WITH made AS (
@@ -120,6 +129,36 @@ class DatabaseRepository:
             _WHOLE, database_id, uid, list(spaces), ANY_SPACE in spaces
         )
         return rows or None
+
+    async def entry(self, database_id: int) -> DatabaseEntry | None:
+        """A live database of anybody's, with its schemas and the applications it is granted to."""
+        row = await self._session.fetchrow(_ENTRY, database_id)
+        if row is None:
+            return None
+        schemas = zip(row["envs"], row["schema_names"], strict=True)
+        return DatabaseEntry(
+            id=database_id,
+            uid=row["uid"],
+            space_id=row["space_id"],
+            schemas={Environment(env): name for env, name in schemas},
+            apps=frozenset(row["apps"]),
+        )
+
+    async def grant_app(self, database_id: int, app_id: str, acting_uid: str) -> None:
+        await self._session.execute(
+            "INSERT INTO pgtwin.app_grant (database_id, app_id, create_by) VALUES ($1, $2, $3)"
+            " ON CONFLICT DO NOTHING",
+            database_id,
+            app_id,
+            acting_uid,
+        )
+
+    async def revoke_app(self, database_id: int, app_id: str) -> None:
+        await self._session.execute(
+            "DELETE FROM pgtwin.app_grant WHERE database_id = $1 AND app_id = $2",
+            database_id,
+            app_id,
+        )
 
     async def page(
         self,

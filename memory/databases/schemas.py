@@ -9,7 +9,15 @@ from pydantic import Field
 from core.postgres.identifiers import Environment
 from memory.api.envelope import Answer
 from memory.databases.models import DatabaseMeta
-from memory.inputs import DatabaseId, DatabaseName, Description, Input, SpaceId, Uid
+from memory.inputs import (
+    AppId,
+    DatabaseAddress,
+    DatabaseName,
+    Description,
+    Input,
+    SpaceId,
+    Uid,
+)
 from memory.operations.models import Operation
 
 
@@ -17,14 +25,6 @@ class CreateDatabase(Input):
     database_name: DatabaseName
     uid: Uid | None = None
     description: Description | None = None
-    space_id: SpaceId = ""
-
-
-class DatabaseAddress(Input):
-    """Which database, and for whom."""
-
-    database_id: DatabaseId
-    uid: Uid | None = None
     space_id: SpaceId = ""
 
 
@@ -57,6 +57,12 @@ class CloneDatabase(DatabaseAddress):
     @property
     def environments(self) -> list[Environment]:
         return [each for each in Environment if self.env in ("both", each)]
+
+
+class AppGrant(DatabaseAddress):
+    """An application that may run SQL in the database for its end users."""
+
+    app_id: AppId
 
 
 class ModifyDescription(DatabaseAddress):

@@ -17,14 +17,14 @@ from memory.databases.errors import (
     SpaceNotFound,
 )
 from memory.databases.handlers import SHARE_OF_LOCKS, copy_ticket
-from memory.databases.models import DatabaseMeta, DatabaseStatus, SchemaMeta
+from memory.databases.models import DatabaseEntry, DatabaseMeta, DatabaseStatus, SchemaMeta
 from memory.databases.repairs import verifiers
 from memory.databases.repository import DatabaseRepository
 from memory.databases.schemas import (
+    AppGrant,
     CloneData,
     CloneDatabase,
     CreateDatabase,
-    DatabaseAddress,
     DatabaseDetail,
     DatabasePage,
     DatabaseSummary,
@@ -32,6 +32,7 @@ from memory.databases.schemas import (
     ListDatabases,
     ModifyDescription,
 )
+from memory.inputs import DatabaseAddress
 from memory.operations.models import Operation, OperationState
 from memory.operations.service import OperationService
 
@@ -160,6 +161,32 @@ class DatabaseService:
             await self._databases.set_description(database, body.description, acting)
         await self._record(caller, acting, "modify_db_description", database)
 
+    async def grant_app(self, caller: Caller, body: AppGrant) -> None:
+        """Let an application run SQL in the database for its end users, row by row.
+
+        Raises:
+            NotAuthorized, SpaceNotFound, DatabaseNotFound, ModifyFailed
+        """
+        acting, database = await self._admit(caller, body)
+        with failing_as(ModifyFailed):
+            await self._databases.grant_app(database.id, body.app_id, acting)
+        await self._record(caller, acting, "grant_app", database, app=body.app_id)
+
+    async def revoke_app(self, caller: Caller, body: AppGrant) -> None:
+        """Take that back; an application that was not granted it is no error.
+
+        Raises:
+            NotAuthorized, SpaceNotFound, DatabaseNotFound, ModifyFailed
+        """
+        acting, database = await self._admit(caller, body)
+        with failing_as(ModifyFailed):
+            await self._databases.revoke_app(database.id, body.app_id)
+        await self._record(caller, acting, "revoke_app", database, app=body.app_id)
+
+    async def entry(self, database_id: int) -> DatabaseEntry | None:
+        """What running SQL in a live database needs to know of it."""
+        return await self._databases.entry(database_id)
+
     async def describe(self, caller: Caller, database_id: int) -> DatabaseDetail:
         """A database with both its schemas and their sizes.
 
@@ -254,7 +281,7 @@ class DatabaseService:
         ]
 
     async def _record(
-        self, caller: Caller, acting: str, action: str, database: DatabaseMeta
+        self, caller: Caller, acting: str, action: str, database: DatabaseMeta, **details: str
     ) -> None:
         await self._audit.record(
             action,
@@ -262,7 +289,12 @@ class DatabaseService:
             database_id=database.id,
             app_id=caller.app_id,
             key_id=caller.key_id,
-            details={"name": database.name, "owner": database.uid, "space_id": database.space_id},
+            details={
+                "name": database.name,
+                "owner": database.uid,
+                "space_id": database.space_id,
+                **details,
+            },
         )
 
 

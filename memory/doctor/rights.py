@@ -78,6 +78,7 @@ _RIGHTS = (
     _table("schema_meta", "SELECT, INSERT, UPDATE, DELETE"),
     _table("api_key", "SELECT, INSERT"),
     *(_column("api_key", column) for column in ("expires_at", "revoked_at", "last_used_at")),
+    _table("app_grant", "SELECT, INSERT, DELETE"),
     _table("audit_entry", "SELECT, INSERT"),
     _table("instance_lease", "SELECT, UPDATE"),
     _table("operation", "SELECT, INSERT, UPDATE"),

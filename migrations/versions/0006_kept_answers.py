@@ -41,6 +41,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute(
-        "DROP FUNCTION pgtwin_rt.keep_answer(text, text, text, bytea, int, bytea,"
-        " double precision)"
+        "DROP FUNCTION pgtwin_rt.keep_answer(text, text, text, bytea, int, bytea, double precision)"
     )

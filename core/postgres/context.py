@@ -1,0 +1,93 @@
+"""The beginning of a call in a database: a session that remembers nothing, and for whom it is."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+from core.postgres.engine import milliseconds
+from core.postgres.identifiers import Identifier, literal
+from core.settings import Settings
+
+EXTENSIONS = Identifier("pgtwin_ext")
+# What an earlier call may have left in a session, by whatever code it ran; the settings go back to
+# those of the login, which are the service's and go before those of the role.
+FORGET = (
+    "RESET SESSION AUTHORIZATION",
+    "RESET ALL",
+    "CLOSE ALL",
+    "UNLISTEN *",
+    "DISCARD SEQUENCES",
+)
+
+
+def session_settings(settings: Settings) -> Mapping[str, str]:
+    """The parameters that sessions of tenants log in with, whatever their role has set."""
+    return {
+        "application_name": "pgtwin sql",
+        "search_path": "",
+        "timezone": "UTC",
+        "jit": "off",
+        "row_security": "on",
+        "standard_conforming_strings": "on",
+        "backslash_quote": "safe_encoding",
+        "client_min_messages": "error",
+        "default_transaction_isolation": "read committed",
+        "default_transaction_read_only": "off",
+        "statement_timeout": milliseconds(settings.sql_timeout),
+        "lock_timeout": milliseconds(settings.sql_lock_timeout),
+        # The service sends the next statement at once; a stream waits for its reader.
+        "idle_in_transaction_session_timeout": milliseconds(settings.sql_transaction_timeout),
+        "work_mem": "16MB",
+        "max_parallel_workers_per_gather": "1",
+        # pgvector's indexes find rows before row security does, and go on for more only so. Where
+        # it is not there, these are settings of nothing.
+        "hnsw.iterative_scan": "strict_order",
+        "ivfflat.iterative_scan": "relaxed_order",
+    }
+
+
+def beginning(
+    schema: Identifier,
+    *,
+    role: Identifier | None = None,
+    context: str = "",
+    read_only: bool = False,
+) -> str:
+    """The message that begins a call's transaction.
+
+    Args:
+        schema: where unqualified names are found, before the extensions'.
+        role: who is to act, if not the login.
+        context: the end user's, signed; empty: none.
+        read_only: nothing can be written, nor that be lifted once a snapshot is taken.
+    """
+    statements = [*FORGET, "BEGIN READ ONLY" if read_only else "BEGIN"]
+    if role is not None:
+        statements.append(f"SET LOCAL ROLE {role}")
+    statements.append(f"SET LOCAL search_path = {schema}, {EXTENSIONS}")
+    if context:
+        statements.append(f"SET LOCAL pgtwin.ctx = {literal(context)}")
+    if read_only:
+        statements.append("SELECT 1")
+    return "; ".join(statements)
+
+
+def signed_context(key: bytes, backend_pid: int, login: str, app_id: str, uid: str) -> str:
+    """An end user's context for one session, as `pgtwin_rt.ctx()` verifies it.
+
+    Args:
+        app_id: without a colon.
+    """
+    signature = _signature(key, str(backend_pid), login, app_id, uid)
+    return f"{signature}:{app_id}:{uid}"
+
+
+def answer_token(
+    key: bytes, backend_pid: int, login: str, digest: bytes, caller: str, name: str
+) -> str:
+    """What `pgtwin_rt.keep_answer()` asks for."""
+    return _signature(key, "answer", str(backend_pid), login, digest.hex(), caller, name)
+
+
+def _signature(key: bytes, *parts: str) -> str:
+    return hmac.new(key, ":".join(parts).encode(), hashlib.sha256).hexdigest()

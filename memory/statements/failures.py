@@ -1,0 +1,112 @@
+"""What PostgreSQL says of a tenant's statement, as the caller is told it."""
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from core.errors import (
+    AppError,
+    DatabaseUnavailable,
+    InvalidRequest,
+    NotAuthorized,
+    OperationFailed,
+    StatementTimeout,
+)
+from core.postgres.errors import one_line, sqlstate, translate
+from memory.statements.errors import (
+    ConstraintViolated,
+    DdlFailed,
+    NotPermitted,
+    SchemaMissing,
+    StatementFailed,
+    UnknownTable,
+)
+
+if TYPE_CHECKING:
+    from memory.statements.executor import Run
+
+UNDEFINED_TABLE, NO_SCHEMA, NOT_PERMITTED = "42P01", "3F000", "42501"
+CANCELLED, READ_ONLY = ("57014", "25P04"), "25006"
+# Raised by pgtwin_rt.stamp().
+USER_TOO_LONG, ANOTHERS_ROW = "PGT01", "PGT02"
+# After which it is worth asking whether the database is still there.
+GONE = frozenset(
+    {UNDEFINED_TABLE, NO_SCHEMA, NOT_PERMITTED, "28000", "28P01", "57P01", "42704", "08006"}
+)
+_KINDS: dict[str, type[AppError]] = {
+    UNDEFINED_TABLE: UnknownTable,
+    NO_SCHEMA: SchemaMissing,
+    NOT_PERMITTED: NotPermitted,
+    USER_TOO_LONG: InvalidRequest,
+    ANOTHERS_ROW: NotAuthorized,
+    "28000": DatabaseUnavailable,
+    "28P01": DatabaseUnavailable,
+    **dict.fromkeys(CANCELLED, StatementTimeout),
+}
+# Their messages are about the service, not about the statement.
+_OURS = (DatabaseUnavailable, StatementTimeout, SchemaMissing)
+
+
+def explained(error: BaseException, run: "Run") -> AppError:
+    """The error of a call: what failed, at which statement, where in it and why.
+
+    Messages name what is in the statement or in the schema. What has values of rows, DETAIL and
+    CONTEXT, is for those who may see all rows.
+    """
+    state = sqlstate(error)
+    kind = _kind(error, state, run)
+    return kind(
+        None if issubclass(kind, _OURS) else _message(error, run),
+        sqlstate=state,
+        hint=getattr(error, "hint", None),
+        position=_position(error, run),
+        details=_details(error, run),
+    )
+
+
+def located(error: AppError, run: "Run") -> AppError:
+    """An error of the service's own, with the statement that it is about."""
+    if error.details is None:
+        error.details = _details(error, run)
+    return error
+
+
+def _kind(error: BaseException, state: str | None, run: "Run") -> type[AppError]:
+    known = _KINDS.get(state or "")
+    if known is UnknownTable and run.is_ddl:
+        known = None
+    if known is not None:
+        return known
+    general = type(translate(error) or OperationFailed())
+    if general is not OperationFailed:
+        return general
+    if run.is_ddl:
+        return DdlFailed
+    return ConstraintViolated if (state or "").startswith("23") else StatementFailed
+
+
+def _message(error: BaseException, run: "Run") -> str | None:
+    if not isinstance(error, asyncpg.PostgresError):
+        return None
+    return one_line(error)
+
+
+def _position(error: BaseException, run: "Run") -> int | None:
+    """In the whole text that the caller sent, in characters from 1."""
+    given = str(getattr(error, "position", None) or "")
+    if run.statement is None or not given.isdecimal():
+        return None
+    inside = int(given) - run.added
+    return run.statement.offset + inside if 0 < inside <= len(run.statement.sql) else None
+
+
+def _details(error: BaseException, run: "Run") -> list[dict[str, Any]] | None:
+    if run.statement is None:
+        return None
+    found: dict[str, Any] = {"statement": run.statement.number}
+    if run.place is not None:
+        found["env"] = run.place.environment.value
+    detail = getattr(error, "detail", None)
+    if detail and run.place is not None and run.place.end_user is None:
+        found["detail"] = detail
+    return [found]

@@ -1,0 +1,46 @@
+"""Judges SQL, and remembers the judgement of what comes again and again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from core.sqlguard import Ruleset, Statement, admit
+
+from core.cache import Cache
+from core.metrics import Metrics
+
+# Programs send the same text with other parameters; of long texts, few come twice.
+REMEMBERED, REMEMBERED_CHARACTERS = 2_000, 4_000
+# Longer texts take longer to judge than others should wait.
+LONG_CHARACTERS = 8_000
+Judge = Callable[[str, Ruleset, str | None], Awaitable[Sequence[Statement]]]
+
+
+class Guard:
+    """Admits statements of a set of rules."""
+
+    def __init__(self, metrics: Metrics | None) -> None:
+        self._known: Cache[tuple[str, Ruleset, str | None], Sequence[Statement]] = Cache(
+            "statements", REMEMBERED, metrics
+        )
+
+    async def __call__(
+        self, sql: str, ruleset: Ruleset, own_schema: str | None
+    ) -> Sequence[Statement]:
+        """The statements of a text.
+
+        Args:
+            own_schema: the schema that names may be qualified with.
+
+        Raises:
+            AppError: which of them may not be run, and where it says so.
+        """
+        if len(sql) > LONG_CHARACTERS:
+            return await asyncio.to_thread(admit, sql, ruleset, own_schema=own_schema)
+        if len(sql) > REMEMBERED_CHARACTERS:
+            return admit(sql, ruleset, own_schema=own_schema)
+        key = (sql, ruleset, own_schema)
+        known = self._known.get(key)
+        if known is None:
+            known = admit(sql, ruleset, own_schema=own_schema)
+            self._known.put(key, known, self._known.version)
+        return known
