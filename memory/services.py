@@ -40,6 +40,7 @@ from memory.statements.executor import Executor
 from memory.statements.journal import Journal
 from memory.statements.judge import Guard, Judge
 from memory.statements.service import StatementService
+from memory.statements.streams import Streams
 
 if TYPE_CHECKING:
     from core.tracing import Tracing
@@ -97,9 +98,11 @@ class Services:
             metrics=self.metrics,
         )
         directory = Directory(self._look_up, self.metrics)
+        executor = Executor(sessions, settings, context_key(self.master_secret))
         statements = StatementService(
             directory,
-            Executor(sessions, settings, context_key(self.master_secret)),
+            executor,
+            Streams(executor, settings),
             self.judge or Guard(self.metrics),
             self.journal,
         )

@@ -9,8 +9,8 @@ from core.postgres.passwords import context_key
 from core.postgres.tenant_connection import TenantConnection
 from memory.idempotency.service import Claim
 from memory.services import Services
-from memory.statements.executor import Run
 from memory.statements.place import Place
+from memory.statements.run import Run
 from memory.statements.service import Keep
 
 JSON = "application/json"

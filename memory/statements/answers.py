@@ -1,17 +1,16 @@
-"""What statements gave, as the envelope's data."""
+"""What statements gave, as the envelope's data, or as lines."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import orjson
-
+from core.postgres.tenant_connection import Outcome
 from core.postgres.values import Column
-from memory.statements.executor import Result, Run
+from memory.statements.run import Result, Run
 from memory.statements.schemas import RowForm
 
 
 def data_of(run: Run, form: RowForm, *, is_drop_in: bool) -> dict[str, Any]:
-    """The data of exec_dml's answer, for orjson."""
+    """The data of exec_dml's answer."""
     rows: list[Any] = []
     statements: list[dict[str, Any]] = []
     for result in run.results:
@@ -42,13 +41,25 @@ def keys(columns: Iterable[Column]) -> list[str]:
     return list(found)
 
 
+def row_shape(form: RowForm) -> Callable[[Outcome], Callable[[list[Any]], Any]]:
+    """What makes a line of a stream of a row."""
+
+    def shape(outcome: Outcome) -> Callable[[list[Any]], Any]:
+        if form is RowForm.ARRAYS:
+            return lambda row: row
+        names = keys(outcome.columns)
+        return lambda row: dict(zip(names, row, strict=True))
+
+    return shape
+
+
+def stream_head(outcome: Outcome) -> dict[str, Any]:
+    """The first line of a stream."""
+    return {"columns": described(outcome.columns)}
+
+
 def described(columns: Sequence[Column]) -> list[dict[str, str]]:
     return [{"name": column.name, "type": column.type_name} for column in columns]
-
-
-def line(value: Any) -> bytes:
-    """A line of NDJSON."""
-    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _detail(result: Result, first_row: int) -> dict[str, Any]:

@@ -1,4 +1,3 @@
-from core.sqlguard import DdlNotAllowed, DmlNotAllowed, SqlRefused, SqlTooLarge, SqlUnreadable
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -9,13 +8,15 @@ from core.errors import (
     SessionsExhausted,
     StatementTimeout,
 )
+from core.sqlguard import DdlNotAllowed, DmlNotAllowed, SqlRefused, SqlTooLarge, SqlUnreadable
 from memory.api.deps import Caller, Kept, Statements
 from memory.api.envelope import Done, Envelope, success_body
 from memory.api.errors import documented
+from memory.api.lines import Lines
 from memory.api.mounts import is_drop_in
 from memory.api.transactions import StatementRoute
 from memory.databases.errors import DatabaseNotFound, SpaceNotFound
-from memory.statements.answers import data_of
+from memory.statements.answers import data_of, row_shape, stream_head
 from memory.statements.errors import (
     ConstraintViolated,
     DdlFailed,
@@ -25,7 +26,7 @@ from memory.statements.errors import (
     TooManyRows,
     UnknownTable,
 )
-from memory.statements.executor import Run
+from memory.statements.run import Run
 from memory.statements.schemas import ExecDdl, ExecDml, Executed, Rehearsal
 
 actions = APIRouter(route_class=StatementRoute)
@@ -76,6 +77,9 @@ async def exec_ddl(body: ExecDdl, caller: Caller, statements: Statements, kept: 
 )
 async def exec_dml(body: ExecDml, caller: Caller, statements: Statements, kept: Kept) -> Response:
     """Read and change rows; all statements of a call are done or none."""
+    if body.stream:
+        form = row_shape(body.rows)
+        return await Lines.begun(statements.stream(caller, body, form, stream_head))
     drop_in = is_drop_in()
 
     def render(run: Run) -> bytes:

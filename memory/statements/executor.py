@@ -1,14 +1,11 @@
 """Runs admitted statements in a session of the database's own login, all of them or none."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-from core.sqlguard import Kind, Statement, overriding_user_value
 
 from core.errors import AppError, StatementTimeout
 from core.postgres.context import EXTENSIONS, beginning, signed_context
@@ -18,9 +15,11 @@ from core.postgres.tenant_connection import Outcome, TenantConnection
 from core.postgres.tenant_sessions import TenantSessions
 from core.postgres.values import Column, JsonValue, row_converter
 from core.settings import Settings
+from core.sqlguard import Kind, Statement, overriding_user_value
 from memory.statements.errors import TooManyRows
 from memory.statements.failures import NOT_PERMITTED, explained, located
 from memory.statements.place import Place
+from memory.statements.run import Mode, Result, Run
 
 # A SELECT without LIMIT gives no more.
 DEFAULT_ROWS = 100
@@ -33,65 +32,7 @@ LARGE = 5_000
 GENERATED_ALWAYS = "428C9"
 CHANGES = frozenset({Kind.INSERT, Kind.UPDATE, Kind.DELETE, Kind.MERGE})
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-Work = Callable[[TenantConnection, "Run"], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """How a call's statements are run.
-
-    Attributes:
-        whole_seconds: cut timestamps, as the drop-in mount's clients expect.
-        keeps: False: all is undone at the end.
-        explain: the options of EXPLAIN; empty: statements are run as they are.
-    """
-
-    whole_seconds: bool = False
-    read_only: bool = False
-    keeps: bool = True
-    explain: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one execution of a statement gave.
-
-    Attributes:
-        item: the place of its parameters in a batch, from 1; None: there is no batch.
-        truncated: there are more rows than the default.
-    """
-
-    statement: Statement
-    columns: Sequence[Column]
-    rows: list[list[Any]]
-    affected: int | None
-    truncated: bool = False
-    item: int | None = None
-
-
-@dataclass(slots=True)
-class Run:
-    """A call on its way.
-
-    Attributes:
-        place: where it is now.
-        statement: the one that runs now; None: none does.
-        added: characters that were put before it.
-        overrides: values that clients gave for generated columns are passed over.
-    """
-
-    place: Place
-    mode: Mode
-    is_ddl: bool = False
-    overrides: bool = False
-    statement: Statement | None = None
-    added: int = 0
-    results: list[Result] = field(default_factory=list)
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.started
+Work = Callable[[TenantConnection, Run], Awaitable[None]]
 
 
 class Executor:

@@ -1,6 +1,6 @@
 """What PostgreSQL says of a tenant's statement, as the caller is told it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 
@@ -21,9 +21,7 @@ from memory.statements.errors import (
     StatementFailed,
     UnknownTable,
 )
-
-if TYPE_CHECKING:
-    from memory.statements.executor import Run
+from memory.statements.run import Run
 
 UNDEFINED_TABLE, NO_SCHEMA, NOT_PERMITTED = "42P01", "3F000", "42501"
 CANCELLED, READ_ONLY = ("57014", "25P04"), "25006"
@@ -47,7 +45,7 @@ _KINDS: dict[str, type[AppError]] = {
 _OURS = (DatabaseUnavailable, StatementTimeout, SchemaMissing)
 
 
-def explained(error: BaseException, run: "Run") -> AppError:
+def explained(error: BaseException, run: Run) -> AppError:
     """The error of a call: what failed, at which statement, where in it and why.
 
     Messages name what is in the statement or in the schema. What has values of rows, DETAIL and
@@ -64,14 +62,14 @@ def explained(error: BaseException, run: "Run") -> AppError:
     )
 
 
-def located(error: AppError, run: "Run") -> AppError:
+def located(error: AppError, run: Run) -> AppError:
     """An error of the service's own, with the statement that it is about."""
     if error.details is None:
         error.details = _details(error, run)
     return error
 
 
-def _kind(error: BaseException, state: str | None, run: "Run") -> type[AppError]:
+def _kind(error: BaseException, state: str | None, run: Run) -> type[AppError]:
     known = _KINDS.get(state or "")
     if known is UnknownTable and run.is_ddl:
         known = None
@@ -85,13 +83,13 @@ def _kind(error: BaseException, state: str | None, run: "Run") -> type[AppError]
     return ConstraintViolated if (state or "").startswith("23") else StatementFailed
 
 
-def _message(error: BaseException, run: "Run") -> str | None:
+def _message(error: BaseException, run: Run) -> str | None:
     if not isinstance(error, asyncpg.PostgresError):
         return None
     return one_line(error)
 
 
-def _position(error: BaseException, run: "Run") -> int | None:
+def _position(error: BaseException, run: Run) -> int | None:
     """In the whole text that the caller sent, in characters from 1."""
     given = str(getattr(error, "position", None) or "")
     if run.statement is None or not given.isdecimal():
@@ -100,7 +98,7 @@ def _position(error: BaseException, run: "Run") -> int | None:
     return run.statement.offset + inside if 0 < inside <= len(run.statement.sql) else None
 
 
-def _details(error: BaseException, run: "Run") -> list[dict[str, Any]] | None:
+def _details(error: BaseException, run: Run) -> list[dict[str, Any]] | None:
     if run.statement is None:
         return None
     found: dict[str, Any] = {"statement": run.statement.number}

@@ -1,20 +1,21 @@
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
-
-from core.sqlguard import DmlNotAllowed, Ruleset, SqlRefused, Statement
 
 from core.catalog.reader import numbered
 from core.errors import AppError, DatabaseUnavailable, InvalidRequest
 from core.postgres.identifiers import Environment
-from core.postgres.tenant_connection import TenantConnection
+from core.postgres.tenant_connection import Outcome, TenantConnection
+from core.sqlguard import DmlNotAllowed, Kind, Ruleset, SqlRefused, Statement
 from memory.caller import Caller, Scope
 from memory.statements.directory import Access, Directory
 from memory.statements.errors import UnknownTable
-from memory.statements.executor import Executor, Mode, Run
+from memory.statements.executor import Executor
 from memory.statements.failures import GONE
 from memory.statements.journal import Journal
 from memory.statements.judge import Judge
 from memory.statements.place import Place
+from memory.statements.run import Mode, Run
 from memory.statements.schemas import (
     Audience,
     ExecDdl,
@@ -24,6 +25,7 @@ from memory.statements.schemas import (
     Rehearsal,
     SchemaChange,
 )
+from memory.statements.streams import Streams
 
 EXPLAIN_OPTIONS: Mapping[Explain | bool | None, str] = {
     Explain.PLAN: "FORMAT JSON",
@@ -56,10 +58,16 @@ class StatementService:
     """
 
     def __init__(
-        self, directory: Directory, executor: Executor, judge: Judge, journal: Journal
+        self,
+        directory: Directory,
+        executor: Executor,
+        streams: Streams,
+        judge: Judge,
+        journal: Journal,
     ) -> None:
         self._directory = directory
         self._executor = executor
+        self._streams = streams
         self._judge = judge
         self._journal = journal
 
@@ -134,6 +142,35 @@ class StatementService:
             )
             return await self._run(place, work, mode)
 
+    async def stream(
+        self,
+        caller: Caller,
+        body: ExecDml,
+        shape: Callable[[Outcome], Callable[[list[Any]], Any]],
+        head: Callable[[Outcome], dict[str, Any]],
+    ) -> AsyncGenerator[bytes, None]:
+        """Portions of NDJSON with all rows of one SELECT.
+
+        Raises:
+            as `exec_dml`, before the first portion.
+        """
+        place, access = await self._place(caller, body, is_drop_in=False)
+        async with self._journal.entry("exec_dml", caller, access, body.dml, body.env.value):
+            statements = await self._admitted(body, place)
+            if len(statements) != 1 or statements[0].kind is not Kind.SELECT:
+                message = "streams the rows of one SELECT"
+                raise InvalidRequest(
+                    f"stream: {message}", details=[{"field": "stream", "message": message}]
+                )
+            mode, lists = Mode(read_only=body.read_only), body.parameter_lists or [[]]
+            portions = self._streams.lines(place, statements[0], lists[0], mode, shape, head)
+            try:
+                async for portion in portions:
+                    yield portion
+            except AppError as error:
+                await self._confirm(place, error)
+                raise
+
     async def _place(
         self, caller: Caller, body: ExecDml, *, is_drop_in: bool
     ) -> tuple[Place, Access]:
@@ -146,10 +183,10 @@ class StatementService:
     async def _admitted(self, body: ExecDml, place: Place) -> Sequence[Statement]:
         try:
             statements = await self._judge(body.dml, Ruleset.DML, place.schema.name)
-        except DmlNotAllowed:
+        except DmlNotAllowed as error:
             # Clients are told of an unknown table before they are told of the statement's kind.
             if place.end_user is not None:
-                await self._run(place, lambda session, _: _refuse_unknown(session, error), Mode())
+                await self._run(place, partial(_refuse_unknown, error), Mode())
             raise
         if body.params is not None and len(statements) > 1:
             message = "can be given for one statement only"
@@ -176,12 +213,16 @@ class StatementService:
         try:
             return await self._executor.call(place, work, mode, is_ddl=is_ddl)
         except AppError as error:
-            if error.sqlstate in GONE or isinstance(error, DatabaseUnavailable):
-                await self._directory.confirm(place.database.id)
+            await self._confirm(place, error)
             raise
 
+    async def _confirm(self, place: Place, error: AppError) -> None:
+        """Look whether the database is still there, where the error may come from its end."""
+        if error.sqlstate in GONE or isinstance(error, DatabaseUnavailable):
+            await self._directory.confirm(place.database.id)
 
-async def _refuse_unknown(session: TenantConnection, error: DmlNotAllowed) -> None:
+
+async def _refuse_unknown(error: DmlNotAllowed, session: TenantConnection, _run: Run) -> None:
     for relation in error.relations:
         name = f'"{relation.name.replace(chr(34), chr(34) * 2)}"'
         found = await session.run("SELECT pg_catalog.to_regclass($1)", (name,))

@@ -1,0 +1,66 @@
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.postgres.values import Column
+from core.sqlguard import Statement
+from memory.statements.place import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a call's statements are run.
+
+    Attributes:
+        whole_seconds: cut timestamps, as the drop-in mount's clients expect.
+        keeps: False: all is undone at the end.
+        explain: the options of EXPLAIN; empty: statements are run as they are.
+    """
+
+    whole_seconds: bool = False
+    read_only: bool = False
+    keeps: bool = True
+    explain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one execution of a statement gave.
+
+    Attributes:
+        item: the place of its parameters in a batch, from 1; None: there is no batch.
+        truncated: there are more rows than the default.
+    """
+
+    statement: Statement
+    columns: Sequence[Column]
+    rows: list[list[Any]]
+    affected: int | None
+    truncated: bool = False
+    item: int | None = None
+
+
+@dataclass(slots=True)
+class Run:
+    """A call on its way.
+
+    Attributes:
+        place: where it is now.
+        statement: the one that runs now; None: none does.
+        added: characters that were put before it.
+        overrides: values that clients gave for generated columns are passed over.
+    """
+
+    place: Place
+    mode: Mode
+    is_ddl: bool = False
+    overrides: bool = False
+    statement: Statement | None = None
+    added: int = 0
+    results: list[Result] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
