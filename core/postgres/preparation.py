@@ -47,6 +47,7 @@ async def prepare(
     *,
     sole_user: bool = False,
     new_secret: bool = False,
+    harden: bool = True,
     log: Callable[[str], None] = print,
 ) -> Prepared:
     """Make the database where missing, the service's roles, schemas and role functions in it.
@@ -60,6 +61,7 @@ async def prepare(
             closed to PUBLIC.
         new_secret: replace the passwords of a server that was prepared with another secret;
             services that still use that one can't log in any more.
+        harden: as a superuser, take from PUBLIC what databases could disturb each other with.
 
     Raises:
         StartupError: the server or the database can't be used; the message says why.
@@ -81,6 +83,8 @@ async def prepare(
             try:
                 async with connection.transaction():
                     await _prepare(connection, master_secret, sole_user=sole_user)
+                    if harden:
+                        await _harden(connection)
                 break
             except _COLLISIONS:
                 if not left:
@@ -256,6 +260,11 @@ async def _close_other_databases(connection: Connection) -> None:
     for row in names:
         name = Identifier(row["datname"])
         await connection.execute(f"REVOKE CONNECT, TEMP ON DATABASE {name} FROM PUBLIC")
+
+
+async def _harden(connection: Connection) -> None:
+    if await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        await connection.execute(files("core.postgres").joinpath("hardening.sql").read_text())
 
 
 async def _install_vector(connection: Connection) -> None:

@@ -60,6 +60,8 @@ _SERVER = """
            (SELECT o.rolsuper FROM pg_proc p JOIN pg_roles o ON o.oid = p.proowner
             WHERE p.oid = to_regprocedure('pgtwin_admin.drop_roles(bigint)')) AS functions_super,
            pgtwin_admin.version() AS preparation,
+           has_function_privilege('public', 'pg_advisory_lock(bigint)', 'EXECUTE') AS unhardened,
+           current_setting('max_prepared_transactions')::int AS prepared_transactions,
            ARRAY(SELECT quote_ident(datname) FROM pg_database
                  WHERE datname <> current_database() AND datallowconn
                    AND has_database_privilege('public', datname, 'CONNECT')

@@ -76,14 +76,17 @@ def _server(settings: Settings, facts: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             Level.PROBLEM, "preparation", message, "pgtwind init --admin-url URL, once more"
         )
-    wanted = settings.workers * (settings.pool_size + settings.pool_max_overflow)
+    # Each worker also listens, and is looked at by monitoring.
+    each = settings.pool_size + settings.pool_max_overflow + settings.sql_sessions + 2
+    wanted = settings.workers * each
     available = facts["max_connections"] - facts["reserved"]
     if wanted > available:
         yield Finding(
             Level.WARNING,
             "connections",
-            f"the pools may open {wanted}, the server takes {available}",
-            "raise max_connections, or lower PGTWIN_POOL_SIZE or PGTWIN_POOL_MAX_OVERFLOW",
+            f"the workers may open {wanted}, the server takes {available}",
+            "raise max_connections, or lower PGTWIN_POOL_SIZE, PGTWIN_POOL_MAX_OVERFLOW or "
+            "PGTWIN_SQL_SESSIONS",
         )
     if facts["vector_schema"] != "pgtwin_ext":
         yield Finding(
@@ -110,6 +113,23 @@ def _isolation(facts: dict[str, Any]) -> Iterator[Finding]:
     if facts["public_open"]:
         mend = "REVOKE ALL ON SCHEMA public FROM PUBLIC;"
         yield Finding(Level.WARNING, "isolation", "every role may use the schema public", mend)
+    if facts["unhardened"]:
+        yield Finding(
+            Level.WARNING,
+            "hardening",
+            "databases share advisory locks, large objects and notices, for no superuser took "
+            "them from PUBLIC; isolation does not depend on it",
+            "where you have a superuser: pgtwind init --admin-url URL with it",
+        )
+    else:
+        yield Finding(Level.OK, "hardening", "what databases could disturb others with is taken")
+    if facts["prepared_transactions"]:
+        yield Finding(
+            Level.WARNING,
+            "hardening",
+            "prepared transactions outlive the sessions of their databases, and hold locks",
+            "max_prepared_transactions = 0",
+        )
     for other in facts["open_databases"]:
         mend = f"REVOKE CONNECT ON DATABASE {other} FROM PUBLIC;"
         message = f"every role may connect to the database {other}"
