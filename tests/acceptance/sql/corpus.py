@@ -25,11 +25,11 @@ rows: ..., count: ...}`; `who` is mallory, victim or owner, `expect` is ok in `s
 `then` of an attack. The call `clone` (without sql) clones the database as its owner.
 
 Words in braces stand for what is known only when the world is built: see PLACEHOLDERS. They are
-names that need no quotes.
+names that need no quotes. `<<3 times ab>>` stands for ababab.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -62,6 +62,7 @@ NEEDS = {
     "pg17": "PostgreSQL 17 or newer",
     "pg18": "PostgreSQL 18 or newer",
 }
+_TIMES = re.compile(r"<<(\d+) times (.*?)>>")
 _PLACEHOLDER = re.compile(r"\{([a-z]+(?:_[a-z]+)+)\}")
 
 
@@ -143,32 +144,44 @@ class Case(Step):
 
 
 def attacks() -> list[Case]:
-    return list(_cases("attacks", Expect.ANY))
+    return _folder("attacks")
 
 
 def legitimate() -> list[Case]:
-    return list(_cases("legitimate", Expect.OK))
+    return _folder("legitimate")
 
 
 def files(folder: str) -> list[Path]:
     return sorted((FOLDER / folder).glob("*.yaml"))
 
 
-def _cases(folder: str, after: Expect) -> Iterator[Case]:
-    for path in files(folder):
-        for raw in yaml.safe_load(path.read_text()):
-            try:
-                yield _case(f"{folder}/{path.stem}", raw, after)
-            except (TypeError, ValueError, KeyError) as error:
-                raise InvalidCase(f"{path.name}: {raw!r}: {error}") from error
+def read(file: str, text: str) -> list[Case]:
+    """The cases of one file, named by its folder and stem.
+
+    Raises:
+        InvalidCase: a case is not well-formed.
+    """
+    cases = []
+    for raw in yaml.safe_load(text):
+        try:
+            cases.append(_case(file, raw))
+        except (TypeError, ValueError, KeyError) as error:
+            raise InvalidCase(f"{file}: {raw!r}: {error}") from error
+    return cases
 
 
-def _case(file: str, raw: Mapping[str, Any], after: Expect) -> Case:
+def _folder(folder: str) -> list[Case]:
+    paths = files(folder)
+    return [case for path in paths for case in read(f"{folder}/{path.stem}", path.read_text())]
+
+
+def _case(file: str, raw: Mapping[str, Any]) -> Case:
     known = dict(raw)
+    attack = file.startswith("attacks/")
+    after = Expect.ANY if attack else Expect.OK
     needs = known.pop("needs", [])
     setup = tuple(_step(step, Expect.OK) for step in known.pop("setup", []))
     then = tuple(_step(step, after) for step in known.pop("then", []))
-    attack = file.startswith("attacks/")
     if attack and not (known.get("reason") and known.get("expect")):
         raise InvalidCase("an attack says its reason and what is expected")
     case = Case(
@@ -200,9 +213,10 @@ def _common(raw: dict[str, Any], expect: Expect) -> dict[str, Any]:
     raw["params"] = tuple(raw.get("params", ()))
     if raw.get("env", "prod") not in ("prod", "test"):
         raise InvalidCase(f"unknown env: {raw['env']}")
-    if bool(raw.get("sql")) == (raw["call"] is Call.CLONE):
+    raw["sql"] = _TIMES.sub(lambda found: int(found[1]) * found[2], raw.get("sql", ""))
+    if bool(raw["sql"]) == (raw["call"] is Call.CLONE):
         raise InvalidCase("every call but clone has its sql")
-    if unknown := set(_PLACEHOLDER.findall(f"{raw.get('sql')}{raw['params']}")) - PLACEHOLDERS:
+    if unknown := set(_PLACEHOLDER.findall(f"{raw['sql']}{raw['params']}")) - PLACEHOLDERS:
         raise InvalidCase(f"unknown placeholders: {unknown}")
     return raw
 
