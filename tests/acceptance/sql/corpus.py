@@ -155,6 +155,13 @@ def files(folder: str) -> list[Path]:
     return sorted((FOLDER / folder).glob("*.yaml"))
 
 
+def by_file(cases: list[Case]) -> dict[str, list[Case]]:
+    found: dict[str, list[Case]] = {}
+    for case in cases:
+        found.setdefault(case.file, []).append(case)
+    return found
+
+
 def read(file: str, text: str) -> list[Case]:
     """The cases of one file, named by its folder and stem.
 

@@ -18,7 +18,7 @@ from uuid import UUID
 import asyncpg
 
 from tests.acceptance.sql import corpus
-from tests.acceptance.sql.corpus import Acting, Call, Step, Who
+from tests.acceptance.sql.corpus import Acting, Call, Expect, Step, Who
 from tests.conftest import with_database
 
 # Its stubs have syntax errors that stop mypy, so it is imported where mypy does not look.
@@ -155,6 +155,57 @@ def _wire(value: Any, kind: str) -> Any:
     if isinstance(value, UUID):
         return str(value)
     return value
+
+
+async def problem_of(stand_in: World, steps: tuple[Step, ...]) -> str | None:
+    """What differs from what is expected; nothing of it stays."""
+    transaction = stand_in.connection.transaction()
+    await transaction.start()
+    try:
+        for step in steps:
+            if problem := await _differs(stand_in, step):
+                return f"{problem} in {step.sql}"
+        return None
+    finally:
+        await transaction.rollback()
+
+
+async def _differs(stand_in: World, step: Step) -> str | None:
+    step = step.filled(WORDS)
+    inner = stand_in.connection.transaction()
+    await inner.start()
+    try:
+        answer = await stand_in.run(step)
+    except asyncpg.PostgresError as error:
+        await inner.rollback()
+        if leaked := _leaks(step, str(error)):
+            return leaked
+        return None if step.expect is not Expect.OK else f"{type(error).__name__}: {error}"
+    await inner.commit()
+    if leaked := _leaks(step, repr(answer.rows)):
+        return leaked
+    if step.expect is Expect.REFUSED:
+        return "is not refused"
+    if step.rows is not None and answer.rows != step.rows:
+        return f"gives {answer.rows}"
+    if step.rows is not None and len(set(answer.names)) < len(answer.names):
+        return "has two columns of one name, and rows are objects"
+    if step.count is not None and _count(step, answer) != step.count:
+        return f"gives {_count(step, answer)} rows"
+    return None
+
+
+def _count(step: Step, answer: Answer) -> int:
+    inserted = step.call is Call.DML and answer.status.startswith("INSERT") and not answer.rows
+    return int(answer.status.split()[-1]) if inserted else len(answer.rows)
+
+
+def _leaks(step: Step, text: str) -> str | None:
+    """A canary that the caller must not see; an owner and the victim may see the victim's."""
+    seen_by_right = step.who is not Who.MALLORY or step.acting is Acting.OWNER
+    canaries = (corpus.CANARY_OF_OTHER, *(() if seen_by_right else (corpus.CANARY_OF_VICTIM,)))
+    shown = [canary for canary in canaries if canary in text]
+    return f"leaks {text}" if shown else None
 
 
 @asynccontextmanager
