@@ -1,0 +1,1 @@
+INSERT INTO secrets (id, uid, secret) VALUES (1, 'neighbour', 'CANARY-OTHER');

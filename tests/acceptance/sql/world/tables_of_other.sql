@@ -1,0 +1,1 @@
+CREATE TABLE secrets (id BIGINT PRIMARY KEY, uid VARCHAR(64), secret TEXT);
