@@ -50,7 +50,7 @@ def beginning(
     schema: Identifier,
     *,
     role: Identifier | None = None,
-    context: str = "",
+    entry: str = "",
     read_only: bool = False,
 ) -> str:
     """The message that begins a call's transaction.
@@ -58,28 +58,28 @@ def beginning(
     Args:
         schema: where unqualified names are found, before the extensions'.
         role: who is to act, if not the login.
-        context: the end user's, signed; empty: none.
+        entry: the statement that says for which end user it is; empty: for none.
         read_only: nothing can be written, nor that be lifted once a snapshot is taken.
     """
     statements = [*FORGET, "BEGIN READ ONLY" if read_only else "BEGIN"]
     if role is not None:
         statements.append(f"SET LOCAL ROLE {role}")
     statements.append(f"SET LOCAL search_path = {schema}, {EXTENSIONS}")
-    if context:
-        statements.append(f"SET LOCAL pgtwin.ctx = {literal(context)}")
+    if entry:
+        statements.append(entry)
     if read_only:
         statements.append("SELECT 1")
     return "; ".join(statements)
 
 
-def signed_context(key: bytes, backend_pid: int, login: str, app_id: str, uid: str) -> str:
-    """An end user's context for one session, as `pgtwin_rt.ctx()` verifies it.
+def entering(key: bytes, backend_pid: int, login: str, app_id: str, uid: str) -> str:
+    """The statement that makes one session's transaction an end user's.
 
     Args:
         app_id: without a colon.
     """
-    signature = _signature(key, str(backend_pid), login, app_id, uid)
-    return f"{signature}:{app_id}:{uid}"
+    token = _signature(key, "enter", str(backend_pid), login, app_id, uid)
+    return f"SELECT pgtwin_rt.enter('{token}', {literal(app_id)}, {literal(uid)})"
 
 
 def answer_token(

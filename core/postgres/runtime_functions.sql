@@ -14,9 +14,25 @@ RETURNS text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, 
     FROM pgtwin_admin.context_key
 $$;
 
+-- Begins a call of an end user: sets the context, for this transaction and no other. The service
+-- signs for whom it is; what the setting holds is signed for the moment at which the transaction
+-- began, so that a context that someone kept is nothing later, in this session or another.
+CREATE OR REPLACE FUNCTION pgtwin_rt.enter(token text, app text, uid text)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF token IS DISTINCT FROM pgtwin_admin.signature(
+        concat_ws(':', 'enter', pg_backend_pid(), session_user, app, uid))
+    THEN
+        RAISE EXCEPTION 'no such user' USING ERRCODE = '42501';
+    END IF;
+    PERFORM set_config('pgtwin.ctx', concat_ws(':', pgtwin_admin.signature(concat_ws(
+        ':', extract(epoch FROM transaction_timestamp()), pg_backend_pid(), session_user, app, uid
+    )), app, uid), true);
+END $$;
+
 -- Whose rows the session may see now: '{app}:{uid}', and '{uid}' where that can't be another
--- application's user. NULL without a context that the service has signed for this very session:
--- then a policy admits no row.
+-- application's user. NULL without the context that `enter` set in this transaction: then a
+-- policy admits no row.
 CREATE OR REPLACE FUNCTION pgtwin_rt.ctx()
 RETURNS text[] LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
@@ -26,7 +42,8 @@ DECLARE
     uid CONSTANT text := substr(given, 67 + length(app));
 BEGIN
     IF coalesce(given, '') = '' OR left(given, 64) IS DISTINCT FROM pgtwin_admin.signature(
-        concat_ws(':', pg_backend_pid(), session_user, app, uid))
+        concat_ws(':', extract(epoch FROM transaction_timestamp()), pg_backend_pid(),
+                  session_user, app, uid))
     THEN
         RETURN NULL;
     END IF;

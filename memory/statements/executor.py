@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from core.errors import AppError, StatementTimeout
-from core.postgres.context import EXTENSIONS, beginning, signed_context
+from core.postgres.context import EXTENSIONS, beginning, entering
 from core.postgres.errors import is_lost, is_rerunnable, sqlstate
 from core.postgres.identifiers import literal
 from core.postgres.tenant_connection import Outcome, TenantConnection
@@ -135,12 +135,12 @@ class Executor:
         await session.execute(f"{_acting(run.place)}; SELECT pgtwin_rt.admit({schema})")
 
     async def _begin(self, session: TenantConnection, place: Place, mode: Mode) -> None:
-        user, context = place.end_user, ""
+        user, entry = place.end_user, ""
         if user is not None:
             pid, login = session.get_server_pid(), place.login.name
-            context = signed_context(self._key, pid, login, user.app_id, user.uid)
+            entry = entering(self._key, pid, login, user.app_id, user.uid)
         await session.execute(
-            beginning(place.schema, role=place.role, context=context, read_only=mode.read_only)
+            beginning(place.schema, role=place.role, entry=entry, read_only=mode.read_only)
         )
 
     async def _end(self, session: TenantConnection, mode: Mode) -> None:

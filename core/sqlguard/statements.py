@@ -1,0 +1,82 @@
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a statement does; the value is how a message calls it."""
+
+    SELECT = "SELECT"
+    INSERT = "INSERT"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    MERGE = "MERGE"
+    CREATE_TABLE = "CREATE TABLE"
+    CREATE_TABLE_AS = "CREATE TABLE AS"
+    ALTER_TABLE = "ALTER TABLE"
+    DROP_TABLE = "DROP TABLE"
+    COMMENT = "COMMENT"
+    RENAME = "RENAME"
+    CREATE_INDEX = "CREATE INDEX"
+    DROP_INDEX = "DROP INDEX"
+    CREATE_VIEW = "CREATE VIEW"
+    DROP_VIEW = "DROP VIEW"
+    CREATE_TYPE = "CREATE TYPE"
+    ALTER_TYPE = "ALTER TYPE"
+    DROP_TYPE = "DROP TYPE"
+    CREATE_DOMAIN = "CREATE DOMAIN"
+    ALTER_DOMAIN = "ALTER DOMAIN"
+    DROP_DOMAIN = "DROP DOMAIN"
+    CREATE_SEQUENCE = "CREATE SEQUENCE"
+    ALTER_SEQUENCE = "ALTER SEQUENCE"
+    DROP_SEQUENCE = "DROP SEQUENCE"
+    CREATE_FUNCTION = "CREATE FUNCTION"
+    DROP_FUNCTION = "DROP FUNCTION"
+    CREATE_TRIGGER = "CREATE TRIGGER"
+    DROP_TRIGGER = "DROP TRIGGER"
+
+
+class Ruleset(StrEnum):
+    """Which kinds of statements are admitted."""
+
+    DML = "dml"
+    DDL = "ddl"
+    OWNER_DDL = "owner_ddl"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relation that a statement names.
+
+    Attributes:
+        position: in the whole text, in characters from 1.
+    """
+
+    name: str
+    schema: str | None
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An admitted statement.
+
+    Attributes:
+        sql: its own text, without the semicolon.
+        number: its place in the call, from 1.
+        offset: characters of the whole text before `sql`.
+        writes: it changes rows, or a part of it does.
+        relations: those that it names, without the names that it gives to queries itself.
+        returning: it changes rows and has a RETURNING.
+        limited: it is a SELECT that says how many rows it gives.
+        target: of an INSERT, the name under which RETURNING knows the row.
+    """
+
+    kind: Kind
+    sql: str
+    number: int
+    offset: int
+    writes: bool
+    relations: tuple[Relation, ...]
+    returning: bool
+    limited: bool
+    target: str | None
