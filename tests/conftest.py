@@ -64,11 +64,13 @@ def with_database(url: str, name: str) -> str:
 
 
 @asynccontextmanager
-async def control_database(admin_url: str, **overrides: Any) -> AsyncIterator[Settings]:
+async def control_database(
+    admin_url: str, harden: bool = True, **overrides: Any
+) -> AsyncIterator[Settings]:
     """A prepared and migrated control database, dropped with all its roles at the end."""
     name = f"pgtwin_test_{secrets.token_hex(6)}"
     url = with_database(admin_url, name)
-    prepared = await prepare(url, MASTER_SECRET, log=lambda _line: None)
+    prepared = await prepare(url, MASTER_SECRET, harden=harden, log=lambda _line: None)
     settings = Settings(
         DATABASE_URL=SecretStr(prepared.control_url),
         owner_url=SecretStr(prepared.owner_url),

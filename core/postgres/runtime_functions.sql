@@ -150,9 +150,6 @@ BEGIN
                        FILTER (WHERE CASE a.attname
                            WHEN 'uid' THEN y.typcategory = 'S'
                            WHEN 'id' THEN a.atttypid = 'bigint'::regtype
-                               AND (a.atthasdef OR a.attidentity <> '' OR EXISTS (
-                                   SELECT FROM pg_index i WHERE i.indrelid = c.oid
-                                   AND i.indisprimary AND i.indkey::text = a.attnum::text))
                                AND NOT EXISTS (
                                    SELECT FROM pg_constraint k WHERE k.conrelid = c.oid
                                    AND k.contype = 'f' AND a.attnum = ANY (k.conkey))

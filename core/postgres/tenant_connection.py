@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 from asyncpg.protocol import NO_TIMEOUT
@@ -12,7 +12,7 @@ from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP
 from core.errors import DatabaseUnavailable, InvalidRequest, ResultTooLarge, StatementTimeout
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
-from core.postgres.type_book import DESCRIBE, TypeBook
+from core.postgres.type_book import DESCRIBE, PostgresType, TypeBook
 from core.postgres.values import Column, JsonValue, Row, encode_all
 
 # How the text forms look that core.postgres.values reads.
@@ -28,6 +28,12 @@ CANCEL_GRACE = 2.0
 # Parse and Describe are followed by no Sync; the shortest time limit that is still sent and then
 # cancelled leaves the session in a known state.
 SHORTEST_TIMEOUT = 0.001
+
+
+ParameterLists: TypeAlias = (
+    Sequence[Sequence[JsonValue]]
+    | Callable[[Sequence[PostgresType]], Sequence[Sequence[JsonValue]]]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +153,15 @@ class TenantConnection(asyncpg.Connection):
     async def run_many(
         self,
         statement: str,
-        parameter_lists: Sequence[Sequence[JsonValue]],
+        parameter_lists: ParameterLists,
         *,
         row_limit: int = 0,
         timeout: float | None = None,
     ) -> list[Outcome]:
         """Run one statement with each of the lists of parameters, in the order given.
+
+        Args:
+            parameter_lists: as they are, or what makes them once the parameters' types are known.
 
         Outside a transaction each is one of its own. The time limit and the byte limit are for
         all of them together, the row limit is for each.
@@ -180,7 +189,7 @@ class TenantConnection(asyncpg.Connection):
     async def _run_all(
         self,
         statement: str,
-        parameter_lists: Sequence[Sequence[JsonValue]],
+        parameter_lists: ParameterLists,
         row_limit: int,
         timeout: float | None,
     ) -> list[Outcome]:
@@ -193,7 +202,12 @@ class TenantConnection(asyncpg.Connection):
         )
         oids = [type_.oid for type_ in prepared._get_parameters()]
         try:
-            encoded = [encode_all(values, oids, types) for values in parameter_lists]
+            lists = (
+                parameter_lists([types[oid] for oid in oids])
+                if callable(parameter_lists)
+                else parameter_lists
+            )
+            encoded = [encode_all(values, oids, types) for values in lists]
         except BaseException:
             await self._protocol.close_statement(prepared, NO_TIMEOUT)
             raise

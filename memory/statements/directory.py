@@ -115,26 +115,12 @@ class Directory:
         found = await self._in_space(body)
         if caller.app_id and body.app_id not in ("", caller.app_id):
             raise NotAuthorized("The key belongs to another application")
-        is_granted = bool(caller.app_id) and caller.app_id in found.apps
-        is_app = bool(caller.app_id) and Scope.ADMIN not in caller.scopes
-        # An application's key that is bound to no uid names any end user, but is no owner.
-        names_anybody = is_app and caller.uid is None
-        owns = not names_anybody and _owns(caller, acting, body, found)
-        if not owns and not is_granted and Scope.ADMIN not in caller.scopes:
-            raise DatabaseNotFound
-        audience = body.as_ or (Audience.END_USER if is_app else Audience.OWNER)
-        if audience is Audience.OWNER:
-            if not owns:
-                raise (
-                    DatabaseNotFound
-                    if not is_granted
-                    else NotAuthorized(
-                        "Only the owner of the database, or a member of its space, is its owner"
-                    )
-                )
-            return Access(found, acting, None, caller.app_id)
-        app_id = caller.app_id or body.app_id
-        return Access(found, acting, _end_user(app_id, acting), app_id)
+        try:
+            return _access(caller, acting, body, found)
+        except (DatabaseNotFound, NotAuthorized):
+            # What this worker knows may be older than a grant by a moment.
+            await self.confirm(body.database_id)
+            return _access(caller, acting, body, await self._in_space(body))
 
     async def _in_space(self, body: DatabaseAddress) -> DatabaseEntry:
         try:
@@ -146,6 +132,24 @@ class Directory:
         if body.space_id and found.space_id != body.space_id:
             raise _not_in_space(body)
         return found
+
+
+def _access(caller: Caller, acting: str, body: ExecDml, found: DatabaseEntry) -> Access:
+    is_app = bool(caller.app_id) and Scope.ADMIN not in caller.scopes
+    is_granted = bool(caller.app_id) and caller.app_id in found.apps
+    # An application's key that is bound to no uid names any end user, but is no owner.
+    owns = not (is_app and caller.uid is None) and _owns(caller, acting, body, found)
+    if not owns and not is_granted and Scope.ADMIN not in caller.scopes:
+        raise DatabaseNotFound
+    audience = body.as_ or (Audience.END_USER if is_app else Audience.OWNER)
+    if audience is Audience.END_USER:
+        app_id = caller.app_id or body.app_id
+        return Access(found, acting, _end_user(app_id, acting), app_id)
+    if owns:
+        return Access(found, acting, None, caller.app_id)
+    if is_granted:
+        raise NotAuthorized("An application acts as its end users, not as the database's owner")
+    raise DatabaseNotFound
 
 
 def _owns(caller: Caller, acting: str, body: DatabaseAddress, found: DatabaseEntry) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -13,6 +14,8 @@ from core.postgres.errors import is_lost, is_rerunnable, sqlstate
 from core.postgres.identifiers import literal
 from core.postgres.tenant_connection import Outcome, TenantConnection
 from core.postgres.tenant_sessions import TenantSessions
+from core.postgres.type_book import Kind as Type
+from core.postgres.type_book import PostgresType
 from core.postgres.values import Column, JsonValue, row_converter
 from core.settings import Settings
 from core.sqlguard import Kind, Statement, overriding_user_value
@@ -32,6 +35,7 @@ LARGE = 5_000
 GENERATED_ALWAYS = "428C9"
 CHANGES = frozenset({Kind.INSERT, Kind.UPDATE, Kind.DELETE, Kind.MERGE})
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+TAKE_LISTS = frozenset({Type.ARRAY, Type.JSON, Type.VECTOR})
 Work = Callable[[TenantConnection, Run], Awaitable[None]]
 
 
@@ -102,12 +106,12 @@ class Executor:
         session: TenantConnection,
         run: Run,
         statement: Statement,
-        parameter_lists: Sequence[Sequence[JsonValue]] | None = None,
+        params: Sequence[JsonValue] | None = None,
     ) -> None:
-        """Run one statement, once for each list of parameters."""
+        """Run one statement, once for each list of parameters that there is."""
         run.statement, run.added = statement, 0
         text, limit = self._prepared(run, statement)
-        lists = parameter_lists or ((),)
+        lists = partial(executions, params or ())
         outcomes = await session.run_many(text, lists, row_limit=limit, timeout=self._left(run))
         for place, outcome in enumerate(outcomes, 1):
             item = place if len(outcomes) > 1 else None
@@ -195,6 +199,18 @@ class Executor:
             columns = columns if made else ()
         affected = outcome.affected if statement.kind in CHANGES else None
         return Result(statement, columns, made, affected, not outcome.complete, item)
+
+
+def executions(
+    params: Sequence[JsonValue], types: Sequence[PostgresType]
+) -> Sequence[Sequence[JsonValue]]:
+    """The parameters of each execution of a statement.
+
+    Lists are each an execution's, unless they are what the statement's own parameters take.
+    """
+    is_lists = bool(params) and all(isinstance(each, list) for each in params)
+    taken = len(params) == len(types) and all(each.kind in TAKE_LISTS for each in types)
+    return params if is_lists and not taken else (params,)  # type: ignore[return-value]
 
 
 _ADMIT = "SELECT pgtwin_rt.admit($1)"

@@ -103,7 +103,7 @@ class ExecDml(DatabaseAddress):
     params: list[Any] | None = Field(
         None,
         description="Values of $1, $2, ...; a list of lists runs the statement once for each, in "
-        "one transaction",
+        "one transaction, unless it has as many parameters and all of them take lists",
         examples=[[1, "a text"]],
     )
     read_only: bool = Field(False, description="Refuse whatever would write")
@@ -121,24 +121,8 @@ class ExecDml(DatabaseAddress):
     )
 
     @property
-    def parameter_lists(self) -> list[list[Any]] | None:
-        """One list for each execution; None: there are no parameters.
-
-        Raises:
-            InvalidRequest: some are lists and some are not, or there are none.
-        """
-        given = self.params
-        if given is None:
-            return None
-        lists = [isinstance(each, list) for each in given]
-        if given and all(lists):
-            return given
-        return [given]
-
-    @property
-    def is_batch(self) -> bool:
-        given = self.params
-        return bool(given) and all(isinstance(each, list) for each in given or ())
+    def may_be_batch(self) -> bool:
+        return bool(self.params) and all(isinstance(each, list) for each in self.params or ())
 
     def require_together(self) -> None:
         """Refuse options that exclude each other.
@@ -156,11 +140,6 @@ class ExecDml(DatabaseAddress):
             message = f"can't be given with {chosen[0]}"
             raise InvalidRequest(
                 f"{chosen[1]}: {message}", details=[{"field": chosen[1], "message": message}]
-            )
-        if self.is_batch and (self.stream or self.explain is not None):
-            message = "takes one list of params"
-            raise InvalidRequest(
-                f"{chosen[0]}: {message}", details=[{"field": chosen[0], "message": message}]
             )
 
 

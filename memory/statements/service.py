@@ -125,11 +125,10 @@ class StatementService:
         place, access = await self._place(caller, body, is_drop_in=is_drop_in)
         async with self._journal.entry("exec_dml", caller, access, body.dml, body.env.value):
             statements = await self._admitted(body, place)
-            lists = body.parameter_lists
 
             async def work(session: TenantConnection, run: Run) -> None:
                 for statement in statements:
-                    await self._executor.statement(session, run, statement, lists)
+                    await self._executor.statement(session, run, statement, body.params)
                 if keep is not None:
                     run.statement = None
                     await keep(session, place, run)
@@ -162,8 +161,8 @@ class StatementService:
                 raise InvalidRequest(
                     f"stream: {message}", details=[{"field": "stream", "message": message}]
                 )
-            mode, lists = Mode(read_only=body.read_only), body.parameter_lists or [[]]
-            portions = self._streams.lines(place, statements[0], lists[0], mode, shape, head)
+            mode, params = Mode(read_only=body.read_only), body.params or []
+            portions = self._streams.lines(place, statements[0], params, mode, shape, head)
             try:
                 async for portion in portions:
                     yield portion

@@ -278,7 +278,7 @@ async def test_sessions_of_the_service_are_killed_at_any_moment(admin_url: str) 
 
 async def test_the_server_is_killed_at_any_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.postgres.embedded.server.LONGEST_PAUSE_SECONDS", 0.1)
-    options = {"operation_lease": LEASE, "connect_timeout": 2}
+    options: dict[str, Any] = {"operation_lease": LEASE, "connect_timeout": 2}
     async with (
         own_folder() as folder,
         started(EmbeddedServer(folder, settings={"fsync": "off"})) as server,
