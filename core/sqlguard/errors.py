@@ -22,22 +22,20 @@ class SqlTooLarge(AppError):
     remedy = "Send less at once, and rows as params."
 
 
-class KindNotAllowed(AppError):
-    """This kind of statement is not allowed."""
+class DdlNotAllowed(AppError):
+    """This kind of DDL is not allowed."""
 
     relations: "tuple[Relation, ...]" = ()
-
-
-class DdlNotAllowed(KindNotAllowed):
-    """This kind of DDL is not allowed."""
 
     code, status = 25040, 403
     predecessor = "DDLNotAllowed"
     remedy = "Use the kinds that the message names; rows are read and changed with exec_dml."
 
 
-class DmlNotAllowed(KindNotAllowed):
+class DmlNotAllowed(AppError):
     """This kind of DML is not allowed."""
+
+    relations: "tuple[Relation, ...]" = ()
 
     code, status = 25050, 403
     predecessor = "DMLNotAllowed"

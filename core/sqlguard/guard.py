@@ -14,7 +14,6 @@ from google.protobuf.message import DecodeError
 from core.sqlguard.errors import (
     DdlNotAllowed,
     DmlNotAllowed,
-    KindNotAllowed,
     SqlTooLarge,
     SqlUnreadable,
 )
@@ -139,18 +138,17 @@ def _check_body(node: Any, walk: Walk, own_schema: str | None) -> None:
     body = options["as"].list.items[0].string.sval
     try:
         admit(body, Ruleset.DML, own_schema=own_schema)
-    except SqlUnreadable as error:
-        raise walk.refuse(f"The function's body: {error.message}") from error
-    except (KindNotAllowed, SqlTooLarge) as error:
+    except (SqlUnreadable, DmlNotAllowed, SqlTooLarge) as error:
         raise walk.refuse(f"The function's body: {error.message}") from error
 
 
 def _not_allowed(
     statement: Any, ruleset: Ruleset, number: int, place: Callable[[int], int], start: int
-) -> KindNotAllowed:
+) -> DdlNotAllowed | DmlNotAllowed:
     which = statement.WhichOneof("node")
     found = _name(which, getattr(statement, which))
-    error = (DmlNotAllowed if ruleset is Ruleset.DML else DdlNotAllowed)(
+    kind = DmlNotAllowed if ruleset is Ruleset.DML else DdlNotAllowed
+    error: DdlNotAllowed | DmlNotAllowed = kind(
         f"{found} is not allowed here; allowed are {_ALLOWED[ruleset]}",
         position=start,
         details=[{"statement": number}],
@@ -161,6 +159,8 @@ def _not_allowed(
 
 def _relations(statement: Any, place: Callable[[int], int]) -> Iterator[Relation]:
     """Those that a statement names which is not admitted."""
+    if statement.WhichOneof("node") in ("create_stmt", "create_table_as_stmt", "view_stmt"):
+        return
     stack, count = [statement], 0
     while stack and count < 1_000:
         message = stack.pop()

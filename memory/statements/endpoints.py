@@ -26,6 +26,7 @@ from memory.statements.errors import (
     TooManyRows,
     UnknownTable,
 )
+from memory.statements.rehearsal import Rehearsed
 from memory.statements.run import Run
 from memory.statements.schemas import ExecDdl, ExecDml, Executed, Rehearsal
 
@@ -52,12 +53,12 @@ COMMON = (
 async def exec_ddl(body: ExecDdl, caller: Caller, statements: Statements, kept: Kept) -> Response:
     """Change the tables of both environments, or of one; all statements are done or none."""
 
-    def render(_run: Run) -> bytes:
-        return success_body()
+    rehearsed = Rehearsed()
 
-    run, rehearsed = await statements.exec_ddl(caller, body, kept.keeping(render))
-    if body.dry_run:
-        return kept.response(run, lambda run: success_body(rehearsed.data(run.seconds)))
+    def render(run: Run) -> bytes:
+        return success_body(rehearsed.data(run.seconds) if body.dry_run else None)
+
+    run = await statements.exec_ddl(caller, body, rehearsed, kept.keeping(render))
     return kept.response(run, render)
 
 

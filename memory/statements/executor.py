@@ -98,7 +98,7 @@ class Executor:
                     yield session
                     return
                 finally:
-                    if session.is_in_transaction():
+                    if not session.is_closed() and session.is_in_transaction():
                         await _undo(session)
 
     async def statement(
@@ -195,10 +195,18 @@ class Executor:
         made = await asyncio.to_thread(rows) if is_large else rows()
         columns: Sequence[Column] = outcome.columns
         if statement.kind is Kind.INSERT and not statement.returning and not run.mode.explain:
-            made = [row for row in made if row[0] is not None]
-            columns = columns if made else ()
+            pairs = zip(made, outcome.rows, strict=True)
+            made = [row for row, raw in pairs if raw[0] not in (None, "null")]
+            columns = [_id_column(outcome)] if made else ()
         affected = outcome.affected if statement.kind in CHANGES else None
         return Result(statement, columns, made, affected, not outcome.complete, item)
+
+
+def _id_column(outcome: Outcome) -> Column:
+    """Ids come as JSON, for a table's may be of any type."""
+    is_number = all((row[0] or "").lstrip("-").isdigit() for row in outcome.rows)
+    given = outcome.columns[0]
+    return Column(given.name, given.type_oid, "bigint" if is_number else given.type_name)
 
 
 def executions(

@@ -2,6 +2,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from core.errors import InvalidRequest
 from core.postgres.identifiers import Environment
@@ -45,7 +46,7 @@ def _explained(value: bool | Explain | None) -> Explain | None:
 
 def _app_id(value: str) -> str:
     if value and not is_app_id(value):
-        raise ValueError(f"should be {APP_ID_TEXT}")
+        raise PydanticCustomError("app_id", "{text}", {"text": f"Input should have {APP_ID_TEXT}"})
     return value
 
 

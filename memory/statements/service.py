@@ -2,9 +2,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from functools import partial
 from typing import Any
 
-from core.catalog.reader import numbered
 from core.errors import AppError, DatabaseUnavailable, InvalidRequest
-from core.postgres.identifiers import Environment
 from core.postgres.tenant_connection import Outcome, TenantConnection
 from core.sqlguard import DmlNotAllowed, Kind, Ruleset, SqlRefused, Statement
 from memory.caller import Caller, Scope
@@ -15,15 +13,13 @@ from memory.statements.failures import GONE
 from memory.statements.journal import Journal
 from memory.statements.judge import Judge
 from memory.statements.place import Place
+from memory.statements.rehearsal import Rehearsed, definitions
 from memory.statements.run import Mode, Run
 from memory.statements.schemas import (
     Audience,
     ExecDdl,
     ExecDml,
     Explain,
-    LockDetail,
-    Rehearsal,
-    SchemaChange,
 )
 from memory.statements.streams import Streams
 
@@ -31,21 +27,6 @@ EXPLAIN_OPTIONS: Mapping[Explain | bool | None, str] = {
     Explain.PLAN: "FORMAT JSON",
     Explain.ANALYZE: "ANALYZE, BUFFERS, FORMAT JSON",
 }
-
-
-class Rehearsed:
-    """What DDL would change, and has locked meanwhile."""
-
-    def __init__(self) -> None:
-        self.changes: list[SchemaChange] = []
-        self.locks: list[LockDetail] = []
-
-    def data(self, seconds: float) -> dict[str, Any]:
-        answer = Rehearsal(changes=self.changes, locks=self.locks, exec_time=seconds)
-        return answer.model_dump(mode="json")
-
-
-Definitions = Mapping[tuple[str, str], str]
 # Done last in the transaction of a call, with what it gave: the answer is kept there.
 Keep = Callable[[TenantConnection, Place, Run], Awaitable[None]]
 
@@ -72,12 +53,12 @@ class StatementService:
         self._journal = journal
 
     async def exec_ddl(
-        self, caller: Caller, body: ExecDdl, keep: Keep | None
-    ) -> tuple[Run, Rehearsed]:
+        self, caller: Caller, body: ExecDdl, rehearsed: Rehearsed, keep: Keep | None
+    ) -> Run:
         """Change tables of both environments, or of one of them: all statements or none.
 
-        Returns:
-            With `dry_run`, what it would change and lock.
+        Args:
+            rehearsed: with `dry_run`, gets what it would change and lock.
 
         Raises:
             NotAuthorized, SpaceNotFound, DatabaseNotFound, SqlUnreadable, SqlTooLarge, SqlRefused,
@@ -90,27 +71,23 @@ class StatementService:
             places = [Place(access.database, each, None) for each in body.environments]
             own = places[0].schema.name if len(places) == 1 else None
             statements = await self._judge(body.ddl, ruleset, own)
-            rehearsed = Rehearsed()
 
             async def work(session: TenantConnection, run: Run) -> None:
                 for place in places:
                     if run.place is not place:
                         run.place = place
                         await self._executor.act_in(session, place)
-                    before = await _definitions(session, place) if body.dry_run else {}
+                    before = await definitions(session, place) if body.dry_run else {}
                     for statement in statements:
                         await self._executor.statement(session, run, statement)
                     if body.dry_run:
-                        after = await _definitions(session, place)
-                        rehearsed.changes += _changes(place.environment, before, after)
-                        rehearsed.locks += await _locks(session, place)
+                        await rehearsed.note(session, place, before)
                     await self._executor.admit_here(session, run)
                 if keep is not None:
                     await keep(session, places[0], run)
 
             mode = Mode(keeps=not body.dry_run)
-            run = await self._run(places[0], work, mode, is_ddl=True)
-            return run, rehearsed
+            return await self._run(places[0], work, mode, is_ddl=True)
 
     async def exec_dml(
         self, caller: Caller, body: ExecDml, keep: Keep | None, *, is_drop_in: bool
@@ -231,34 +208,3 @@ async def _refuse_unknown(error: DmlNotAllowed, session: TenantConnection, _run:
                 position=relation.position,
                 details=error.details,
             )
-
-
-async def _definitions(session: TenantConnection, place: Place) -> Definitions:
-    query, _ = numbered("definitions")
-    found = await session.run(query, (place.schema.name,))
-    return {(row[0] or "", row[1] or ""): row[2] or "" for row in found.rows}
-
-
-def _changes(
-    environment: Environment, before: Definitions, after: Definitions
-) -> list[SchemaChange]:
-    changes = []
-    for kind, name in sorted(before.keys() | after.keys()):
-        old, new = before.get((kind, name)), after.get((kind, name))
-        if old != new:
-            change = "added" if old is None else "removed" if new is None else "changed"
-            changes.append(
-                SchemaChange(
-                    env=environment, change=change, kind=kind, name=name, before=old, after=new
-                )
-            )
-    return changes
-
-
-async def _locks(session: TenantConnection, place: Place) -> list[LockDetail]:
-    query, _ = numbered("own_locks")
-    found = await session.run(query, (place.schema.name,))
-    return [
-        LockDetail(env=place.environment, relation=row[0] or "", mode=row[1] or "")
-        for row in found.rows
-    ]
