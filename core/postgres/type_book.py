@@ -108,7 +108,8 @@ class TypeBook:
         self._learned: dict[int, PostgresType] = {}
 
     def __getitem__(self, oid: int) -> PostgresType:
-        return BUILTIN.get(oid) or self._learned[oid]
+        # The driver has codecs for types that are none, and so never asks for them.
+        return BUILTIN.get(oid) or self._learned.get(oid) or PostgresType(oid, "???")
 
     def unknown(self, oids: Iterable[int]) -> list[int]:
         return [oid for oid in oids if oid not in BUILTIN and oid not in self._learned]

@@ -103,8 +103,9 @@ def _admitted(
     which = raw.stmt.WhichOneof("node")
     node = getattr(raw.stmt, which)
     is_dml = ruleset is Ruleset.DML
-    walk = Walk(own_schema, place, place(begin), number, EXPRESSIONS if is_dml else DEFINITIONS)
-    kind = DML.get(which) if is_dml else kind_of(raw.stmt, is_owner=ruleset is Ruleset.OWNER_DDL)
+    nodes, is_owner = EXPRESSIONS if is_dml else DEFINITIONS, ruleset is Ruleset.OWNER_DDL
+    walk = Walk(own_schema, place, place(begin), number, nodes, is_owner=is_owner)
+    kind = DML.get(which) if is_dml else kind_of(raw.stmt, is_owner=is_owner)
     if kind is None:
         raise _not_allowed(raw.stmt, ruleset, number, place, place(begin))
     check(walk, raw.stmt)

@@ -9,6 +9,8 @@ from core.sqlguard import names
 from core.sqlguard.statements import Kind
 from core.sqlguard.tree import Walk
 
+# The column by which rows are scoped.
+SCOPE = "uid"
 Check = Callable[[Walk, Any], None]
 
 DML = {
@@ -214,6 +216,8 @@ def _create_as(walk: Walk, node: Any) -> None:
 def _alter_table(walk: Walk, node: Any) -> None:
     for each in node.cmds:
         command = each.alter_table_cmd
+        if command.subtype in (pg.AT_DropColumn, pg.AT_AlterColumnType):
+            _keep_scope(walk, command.name)
         if command.subtype not in _ALTERATIONS:
             name = pg.AlterTableType.Name(command.subtype).removeprefix("AT_")
             raise walk.refuse(f"ALTER TABLE ... {_spaced(name)} is not allowed")
@@ -227,6 +231,12 @@ def _alter_table(walk: Walk, node: Any) -> None:
         walk.new_part(command.name)
 
 
+def _keep_scope(walk: Walk, column: str) -> None:
+    """What says whose a row is stays, but for an owner who says that he acts as one."""
+    if column == SCOPE and not walk.is_owner:
+        raise walk.refuse(f'The column "{SCOPE}" says whose a row is; change it as: owner')
+
+
 def _drop_objects(walk: Walk, node: Any) -> None:
     if node.concurrent:
         raise walk.refuse("CONCURRENTLY can't run in a transaction")
@@ -238,6 +248,8 @@ def _drop_objects(walk: Walk, node: Any) -> None:
 
 
 def _rename_object(walk: Walk, node: Any) -> None:
+    if node.rename_type == pg.OBJECT_COLUMN:
+        _keep_scope(walk, node.subname)
     is_part = node.rename_type in (pg.OBJECT_COLUMN, pg.OBJECT_TABCONSTRAINT, pg.OBJECT_TRIGGER)
     (walk.new_part if is_part else walk.new_name)(node.newname)
     walk.new_part(node.subname)

@@ -57,12 +57,15 @@ class Walk:
         start: int,
         number: int,
         nodes: frozenset[str],
+        *,
+        is_owner: bool,
     ) -> None:
         self._own = own_schema
         self._place = place
         self._start = start
         self._number = number
         self._nodes = nodes
+        self.is_owner = is_owner
         self._found: list[Relation] = []
         self._queries: set[str] = set()
         self.writes = False

@@ -10,7 +10,7 @@ import asyncpg
 
 from core.errors import AppError, StatementTimeout
 from core.postgres.context import EXTENSIONS, beginning, entering
-from core.postgres.errors import is_lost, is_rerunnable, sqlstate
+from core.postgres.errors import is_rerunnable, sqlstate
 from core.postgres.identifiers import literal
 from core.postgres.tenant_connection import Outcome, TenantConnection
 from core.postgres.tenant_sessions import TenantSessions
@@ -82,14 +82,16 @@ class Executor:
     async def begun(self, place: Place, mode: Mode) -> AsyncIterator[TenantConnection]:
         """A session in whose transaction the place's user acts; undone where it is not ended.
 
-        One that broke while it was idle is replaced, and nobody sees it.
+        One that broke while it was idle, or was left in a state in which nothing can begin, is
+        replaced, and nobody sees it.
         """
         while True:
             async with self._sessions.session(place.login.name) as session:
                 try:
                     await self._begin(session, place, mode)
-                except FAILURES as error:
-                    if session.is_closed() and session.uses > 0 and is_lost(error):
+                except FAILURES:
+                    session.terminate()
+                    if session.uses > 0:
                         continue
                     raise
                 finally:

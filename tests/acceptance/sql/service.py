@@ -28,7 +28,13 @@ from tests.conftest import control_database, http_client, with_database
 
 APP, OWNER, NEIGHBOUR = "app1", "owner", "neighbour"
 # Short, for many attacks are nothing but long.
-LIMITS = {"sql_timeout": 2.0, "sql_transaction_timeout": 4.0, "sql_lock_timeout": 0.5}
+LIMITS: dict[str, Any] = {
+    "sql_timeout": 2.0,
+    "sql_transaction_timeout": 4.0,
+    "sql_lock_timeout": 0.5,
+    "sql_sessions": 10,
+    "pool_size": 5,
+}
 parser: Any = import_module("postgast")
 _KINDS = {
     "insert_stmt": Kind.INSERT,

@@ -62,11 +62,13 @@ async def problems(
 @pytest.mark.parametrize("mode", MODES[:2], ids=str)
 async def test_legitimate_statements_work(in_mode: Make, mode: Mode, file: str) -> None:
     made = await in_mode(mode)
-    assert not await problems(made, LEGITIMATE[file], is_attack=False, has_guard=True)
+    found = await problems(made, LEGITIMATE[file], is_attack=False, has_guard=True)
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("file", ATTACKS)
 @pytest.mark.parametrize("mode", MODES, ids=str)
 async def test_attacks_come_to_nothing(in_mode: Make, mode: Mode, file: str) -> None:
     made = await in_mode(mode)
-    assert not await problems(made, ATTACKS[file], is_attack=True, has_guard=mode.has_guard)
+    found = await problems(made, ATTACKS[file], is_attack=True, has_guard=mode.has_guard)
+    assert not found, "\n".join(found)
