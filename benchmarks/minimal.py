@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 from fastapi import FastAPI, Request
+from pydantic import BaseModel
 
 GET = """
 SELECT d.*, s.env, s.schema_name FROM pgtwin.database_meta d
@@ -19,6 +20,11 @@ WHERE d.id = $1 AND d.deleted_at IS NULL
 LIST = """
 SELECT * FROM pgtwin.database_meta WHERE uid = $1 AND deleted_at IS NULL ORDER BY id DESC LIMIT 20
 """
+
+
+class Sql(BaseModel):
+    sql: str
+    params: list[Any] = []
 
 
 @asynccontextmanager
@@ -40,3 +46,8 @@ async def get(database_id: int, request: Request) -> list[dict[str, Any]]:
 @app.get("/databases")
 async def page(uid: str, request: Request) -> list[dict[str, Any]]:
     return [dict(row) for row in await request.app.state.pool.fetch(LIST, uid)]
+
+
+@app.post("/sql")
+async def sql(body: Sql, request: Request) -> list[dict[str, Any]]:
+    return [dict(row) for row in await request.app.state.pool.fetch(body.sql, *body.params)]

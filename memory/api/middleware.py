@@ -12,6 +12,7 @@ from core.telemetry import (
     RequestContext,
     enter_request,
     leave_request,
+    log_often,
     logger,
     new_sid,
 )
@@ -21,7 +22,8 @@ from memory.api.mounts import Mount, enter
 if TYPE_CHECKING:
     from core.tracing import RequestSpan, Tracing
 
-log = logger("pgtwin.request")
+NAME = "pgtwin.request"
+log = logger(NAME)
 # Asked every few seconds; a line for each would bury the rest.
 PROBES = frozenset({"/metrics", "/healthz", "/readyz"})
 # Whatever else has no template is one route, whoever tries how many paths.
@@ -160,12 +162,14 @@ def _limited(receive: Receive, headers: Headers, limit: int) -> Receive:
 
 
 def _log_request(scope: Scope, context: RequestContext, answer: _Answer, seconds: float) -> None:
-    write = log.debug if scope["path"] in PROBES else log.info
-    write(
-        "request",
-        method=scope["method"],
-        route=context.route or "-",
-        status=answer.status,
-        code=answer.code,
-        duration_ms=round(seconds * 1000, 2),
-    )
+    fields = {
+        "method": scope["method"],
+        "route": context.route or "-",
+        "status": answer.status,
+        "code": answer.code,
+        "duration_ms": round(seconds * 1000, 2),
+    }
+    if scope["path"] in PROBES:
+        log.debug("request", **fields)
+    else:
+        log_often(NAME, "request", fields)
