@@ -61,9 +61,10 @@ def beginning(
         entry: the statement that says for which end user it is; empty: for none.
         read_only: nothing can be written, nor that be lifted once a snapshot is taken.
     """
-    # Said in full: the message's own transaction began under what the session was left with.
+    # Said in full, for the message itself began under what the session was left with: one that
+    # was left to read only, say, is refused here, and replaced.
     access = "READ ONLY" if read_only else "READ WRITE"
-    statements = [*FORGET, f"BEGIN ISOLATION LEVEL READ COMMITTED, {access}, NOT DEFERRABLE"]
+    statements = [*FORGET, f"BEGIN ISOLATION LEVEL READ COMMITTED, {access}"]
     if role is not None:
         statements.append(f"SET LOCAL ROLE {role}")
     statements.append(f"SET LOCAL search_path = {schema}, {EXTENSIONS}")

@@ -33,8 +33,8 @@ def upgrade() -> None:
         CREATE FUNCTION pgtwin.tell_change() RETURNS trigger
         LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
         BEGIN
-            PERFORM pg_notify('pgtwin_changes', format('%s %s', TG_ARGV[0],
-                to_jsonb(CASE WHEN TG_OP = 'INSERT' THEN NEW ELSE OLD END) ->> TG_ARGV[1]));
+            PERFORM pg_notify('pgtwin_changes', TG_ARGV[0] || ' ' ||
+                (to_jsonb(CASE WHEN TG_OP = 'INSERT' THEN NEW ELSE OLD END) ->> TG_ARGV[1]));
             RETURN NULL;
         END $$
         """

@@ -32,8 +32,10 @@ from tests.conftest import control_database, running
 
 V1, DROP_IN = "/v1", "/xingchen-db/v1"
 ACTIONS = ("create_database", "drop_database", "modify_db_description")
+STATEMENTS = ("exec_ddl", "exec_dml")
+GRANTS = ("grant_app", "revoke_app")
 OPERATIONS = [
-    *(f"POST {V1}/{action}" for action in ACTIONS),
+    *(f"POST {V1}/{action}" for action in (*ACTIONS, *GRANTS, *STATEMENTS)),
     f"GET {V1}/databases",
     f"GET {V1}/databases/{{database_id}}",
     f"POST {V1}/clone_database",
@@ -44,6 +46,9 @@ OWN_CODES = {
     "create_database": {25010, 25011},
     "drop_database": {25012, 25013, 25015},
     "modify_db_description": {25013, 25014, 25015},
+    **dict.fromkeys(GRANTS, {25013, 25014, 25015}),
+    "exec_ddl": {25013, 25015, 25019, 25021, 25030, 25031, 25040, 25041},
+    "exec_dml": {25013, 25015, 25018, 25019, 25021, 25030, 25031, 25050, 25051},
     "databases": set(),
     "{database_id}": {25013},
     "clone_database": {25011, 25013, 25015},
@@ -132,9 +137,12 @@ def test_an_operation_documents_its_own_errors(document: dict[str, Any], label: 
             documented.setdefault(value["code"], set()).add(int(status))
     of_keys = KEY_CODES if label.startswith("POST") else set()
     assert set(documented) == OWN_CODES[label.rpartition("/")[2]] | COMMON_CODES | of_keys
-    assert documented[25020] == {401, 403}
+    assert documented[25020] - {404} == {401, 403}
+    assert (404 in documented[25020]) == label.endswith("exec_dml")
     assert documented[25000] >= {400, 422}
-    assert (409 in documented[25010]) == label.endswith(("create_database", "clone_database"))
+    # A name that is taken, or a constraint that is violated.
+    conflicts = ("create_database", "clone_database", "exec_dml")
+    assert (409 in documented[25010]) == label.endswith(conflicts)
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
@@ -159,13 +167,16 @@ def test_every_write_takes_a_key_and_no_read(document: dict[str, Any], label: st
 @pytest.mark.parametrize("label", [label for label in OPERATIONS if f" {V1}/" in label])
 def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> None:
     envelope = answer_schema(document, label, "200")
+    if label.endswith("exec_ddl"):
+        bare, envelope = (resolved(document, each) for each in envelope["anyOf"])
+        assert "data" not in bare["properties"]
     fields = envelope["properties"]
     assert {name: fields[name]["type"] for name in ("code", "message", "sid")} == {
         "code": "integer",
         "message": "string",
         "sid": "string",
     }
-    has_data = "drop" not in label and "modify" not in label
+    has_data = not label.endswith(("drop_database", "modify_db_description", *GRANTS))
     assert ("data" in fields) is has_data
     if has_data:
         data = resolved(document, fields["data"])
@@ -180,6 +191,9 @@ def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> No
         ("DatabaseRef", {"database_id", "database_id_str"}),
         ("DatabasePage", {"databases", "next_cursor"}),
         ("DatabaseDetail", {"uid", "name", "space_id", "schemas", "create_by", "update_at"}),
+        ("Executed", {"exec_success", "exec_failure", "exec_time", "statements"}),
+        ("StatementDetail", {"statement", "item", "command", "affected", "columns", "truncated"}),
+        ("Rehearsal", {"changes", "locks", "exec_time"}),
         ("SchemaDetail", {"env", "schema_name", "size_bytes", "tables", "create_at", "update_by"}),
         ("Failure", {"code", "message", "sid", "error"}),
         ("ErrorInfo", {"type", "retryable", "hint", "sqlstate", "details"}),
@@ -327,7 +341,7 @@ async def hold_to_the_document(
 @pytest.mark.parametrize(
     ("label", "examples", "reached"),
     [
-        (f"POST {V1}/create_database", 40, 200),
+        (f"POST {V1}/create_database", 100, 200),
         (f"POST {V1}/drop_database", 40, 404),
         (f"POST {V1}/modify_db_description", 100, 404),
         (f"GET {V1}/databases", 40, 200),

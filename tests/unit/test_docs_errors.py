@@ -22,12 +22,21 @@ PREDECESSORS = {
     25014: "ModifyDBDescriptionError",
     25015: "SpaceIDNotExistError",
     25020: "NoAuthorityError",
+    25021: "NoSchemaError",
+    25030: "SQLParseError",
+    25040: "DDLNotAllowed",
+    25041: "DDLExecutionError",
+    25050: "DMLNotAllowed",
+    25051: "DMLExecutionError",
     25500: "HttpError",
 }
 STATUSES = {
     25000: {400, 404, 405, 413, 415, 422},
-    25010: {404, 409, 422, 500, 503},
-    25020: {401, 403},
+    25010: {404, 409, 422, 499, 500, 503},
+    25020: {401, 403, 404},
+    25030: {400, 422},
+    25040: {403, 422},
+    25050: {403, 422},
     25500: {500},
 }
 NONE = "-"
