@@ -143,10 +143,11 @@ class Service:
             "other": await self.catalog.fetch(f'SELECT * FROM "{self.other_schema}".secrets'),
             "keys": await self.catalog.fetch(
                 "SELECT id, prefix, secret_hash, scopes, uid, revoked_at FROM pgtwin.api_key"
+                " ORDER BY id"
             ),
             "databases": await self.catalog.fetch(
                 "SELECT id, uid, name, space_id, status, deleted_at FROM pgtwin.database_meta"
-                " WHERE id <> ALL ($1::bigint[])",
+                " WHERE id <> ALL ($1::bigint[]) ORDER BY id",
                 [world.database_id, *world.clones],
             ),
             "roles": await self.catalog.fetch(
