@@ -1,4 +1,3 @@
-from core.sqlguard import DdlNotAllowed, DmlNotAllowed, SqlRefused, SqlTooLarge, SqlUnreadable
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -9,6 +8,7 @@ from core.errors import (
     SessionsExhausted,
     StatementTimeout,
 )
+from core.sqlguard import DdlNotAllowed, DmlNotAllowed, SqlRefused, SqlTooLarge, SqlUnreadable
 from memory.api.deps import Caller, Kept, Statements
 from memory.api.envelope import Done, Envelope, success_body
 from memory.api.errors import documented

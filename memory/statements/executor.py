@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-from core.sqlguard import Kind, Statement, overriding_user_value
 
 from core.errors import AppError, StatementTimeout
 from core.postgres.context import EXTENSIONS, beginning, signed_context
@@ -18,6 +17,7 @@ from core.postgres.tenant_connection import Outcome, TenantConnection
 from core.postgres.tenant_sessions import TenantSessions
 from core.postgres.values import Column, JsonValue, row_converter
 from core.settings import Settings
+from core.sqlguard import Kind, Statement, overriding_user_value
 from memory.statements.errors import TooManyRows
 from memory.statements.failures import NOT_PERMITTED, explained, located
 from memory.statements.place import Place

@@ -1,12 +1,11 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from core.sqlguard import DmlNotAllowed, Ruleset, SqlRefused, Statement
-
 from core.catalog.reader import numbered
 from core.errors import AppError, DatabaseUnavailable, InvalidRequest
 from core.postgres.identifiers import Environment
 from core.postgres.tenant_connection import TenantConnection
+from core.sqlguard import DmlNotAllowed, Ruleset, SqlRefused, Statement
 from memory.caller import Caller, Scope
 from memory.statements.directory import Access, Directory
 from memory.statements.errors import UnknownTable
@@ -146,10 +145,11 @@ class StatementService:
     async def _admitted(self, body: ExecDml, place: Place) -> Sequence[Statement]:
         try:
             statements = await self._judge(body.dml, Ruleset.DML, place.schema.name)
-        except DmlNotAllowed:
+        except DmlNotAllowed as error:
             # Clients are told of an unknown table before they are told of the statement's kind.
             if place.end_user is not None:
-                await self._run(place, lambda session, _: _refuse_unknown(session, error), Mode())
+                refusal = error
+                await self._run(place, lambda session, _: _refuse_unknown(session, refusal), Mode())
             raise
         if body.params is not None and len(statements) > 1:
             message = "can be given for one statement only"

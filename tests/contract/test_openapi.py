@@ -46,7 +46,7 @@ OWN_CODES = {
     "create_database": {25010, 25011},
     "drop_database": {25012, 25013, 25015},
     "modify_db_description": {25013, 25014, 25015},
-    **dict.fromkeys(GRANTS, {25013, 25014, 25015}),
+    **dict.fromkeys(GRANTS, frozenset({25013, 25014, 25015})),
     "exec_ddl": {25013, 25015, 25019, 25021, 25030, 25031, 25040, 25041},
     "exec_dml": {25013, 25015, 25018, 25019, 25021, 25030, 25031, 25050, 25051},
     "databases": set(),
