@@ -47,3 +47,8 @@ class Twin:
 
     async def code(self, dml: str, /, **fields: Any) -> int:
         return (await self.dml(dml, **fields)).code
+
+
+def as_user(uid: str, app_id: str = "shop") -> dict[str, str]:
+    """The fields of a call that is made as an application's end user."""
+    return {"as": "end_user", "uid": uid, "app_id": app_id}
