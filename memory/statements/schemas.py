@@ -103,7 +103,7 @@ class ExecDml(DatabaseAddress):
     params: list[Any] | None = Field(
         None,
         description="Values of $1, $2, ...; a list of lists runs the statement once for each, in "
-        "one transaction",
+        "one transaction (so that one array alone is `[[[1, 2]]]`)",
         examples=[[1, "a text"]],
     )
     read_only: bool = Field(False, description="Refuse whatever would write")
@@ -122,18 +122,11 @@ class ExecDml(DatabaseAddress):
 
     @property
     def parameter_lists(self) -> list[list[Any]] | None:
-        """One list for each execution; None: there are no parameters.
-
-        Raises:
-            InvalidRequest: some are lists and some are not, or there are none.
-        """
+        """One list for each execution; None: there are no parameters."""
         given = self.params
         if given is None:
             return None
-        lists = [isinstance(each, list) for each in given]
-        if given and all(lists):
-            return given
-        return [given]
+        return given if self.is_batch else [given]
 
     @property
     def is_batch(self) -> bool:
