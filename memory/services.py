@@ -105,6 +105,7 @@ class Services:
             Streams(executor, settings),
             self.judge or Guard(self.metrics),
             self.journal,
+            self._renew_logins,
         )
         object.__setattr__(self, "sessions", sessions)
         object.__setattr__(self, "directory", directory)
@@ -121,6 +122,11 @@ class Services:
     async def _look_up(self, database_id: int) -> DatabaseEntry | None:
         return await self.database.reading(
             lambda session: self.databases(session).entry(database_id)
+        )
+
+    async def _renew_logins(self, database_id: int) -> None:
+        await self.database.transaction(
+            lambda session: self.repairs(session).renew_logins(database_id)
         )
 
     def known_caller(self, token: str) -> Caller | None:

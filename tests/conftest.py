@@ -17,7 +17,7 @@ from core.settings import AuthMode, Settings
 from core.telemetry import configure_logs
 from memory.api_keys.service import NewKey
 from memory.app import create_app
-from memory.caller import Scope
+from memory.caller import USUAL, Scope
 from memory.control_schema import migrate
 from memory.services import Services
 from tests.api import Api
@@ -161,7 +161,7 @@ def make_key(services: Services) -> MakeKey:
         spaces: tuple[str, ...] = (),
         **options: Any,
     ) -> str:
-        default = {Scope.ADMIN} if uid is None else {Scope.DATABASES_READ, Scope.DATABASES_WRITE}
+        default = {Scope.ADMIN} if uid is None else USUAL
         wanted = NewKey(
             uid=uid, scopes=frozenset(scopes or default), spaces=frozenset(spaces), **options
         )

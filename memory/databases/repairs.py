@@ -56,6 +56,14 @@ class Repairs:
         await self._audit.record("repair", OPERATOR, database_id=database_id, details={kind: name})
         return done
 
+    async def renew_logins(self, database_id: int) -> None:
+        """Let the logins of a live database in again, whose passwords come from another secret."""
+        database = await self._databases.find(database_id, uid=None, space_id="", lock=True)
+        if database is None:
+            return
+        await self._complete(database)
+        await self._audit.record("renew_logins", OPERATOR, database_id=database_id)
+
     async def _orphans(self, kind: str, name: str) -> list[SchemaName]:
         return [SchemaName(name)] if kind == "schema without rows" else []
 

@@ -24,12 +24,13 @@ from memory.statements.errors import (
 from memory.statements.run import Run
 
 UNDEFINED_TABLE, NO_SCHEMA, NOT_PERMITTED = "42P01", "3F000", "42501"
-CANCELLED, READ_ONLY = ("57014", "25P04"), "25006"
+LOCKED_OUT = frozenset({"28000", "28P01"})
+CANCELLED = ("57014", "25P04")
 # Raised by pgtwin_rt.stamp().
 USER_TOO_LONG, ANOTHERS_ROW = "PGT01", "PGT02"
 # After which it is worth asking whether the database is still there.
 GONE = frozenset(
-    {UNDEFINED_TABLE, NO_SCHEMA, NOT_PERMITTED, "28000", "28P01", "57P01", "42704", "08006"}
+    {UNDEFINED_TABLE, NO_SCHEMA, NOT_PERMITTED, *LOCKED_OUT, "57P01", "42704", "08006"}
 )
 _KINDS: dict[str, type[AppError]] = {
     UNDEFINED_TABLE: UnknownTable,
@@ -37,8 +38,7 @@ _KINDS: dict[str, type[AppError]] = {
     NOT_PERMITTED: NotPermitted,
     USER_TOO_LONG: InvalidRequest,
     ANOTHERS_ROW: NotAuthorized,
-    "28000": DatabaseUnavailable,
-    "28P01": DatabaseUnavailable,
+    **dict.fromkeys(LOCKED_OUT, DatabaseUnavailable),
     **dict.fromkeys(CANCELLED, StatementTimeout),
 }
 # Their messages are about the service, not about the statement.

@@ -9,7 +9,7 @@ from memory.caller import Caller, Scope
 from memory.statements.directory import Access, Directory
 from memory.statements.errors import UnknownTable
 from memory.statements.executor import Executor
-from memory.statements.failures import GONE
+from memory.statements.failures import GONE, LOCKED_OUT
 from memory.statements.journal import Journal
 from memory.statements.judge import Judge
 from memory.statements.place import Place
@@ -45,12 +45,14 @@ class StatementService:
         streams: Streams,
         judge: Judge,
         journal: Journal,
+        renew_logins: Callable[[int], Awaitable[None]],
     ) -> None:
         self._directory = directory
         self._executor = executor
         self._streams = streams
         self._judge = judge
         self._journal = journal
+        self._renew_logins = renew_logins
 
     async def exec_ddl(
         self, caller: Caller, body: ExecDdl, rehearsed: Rehearsed, keep: Keep | None
@@ -190,7 +192,11 @@ class StatementService:
             return await self._executor.call(place, work, mode, is_ddl=is_ddl)
         except AppError as error:
             await self._confirm(place, error)
-            raise
+            if error.sqlstate not in LOCKED_OUT:
+                raise
+        # The database is there, and its logins have another secret's passwords.
+        await self._renew_logins(place.database.id)
+        return await self._executor.call(place, work, mode, is_ddl=is_ddl)
 
     async def _confirm(self, place: Place, error: AppError) -> None:
         """Look whether the database is still there, where the error may come from its end."""

@@ -1,0 +1,50 @@
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from core.postgres.identifiers import Environment
+from core.settings import Settings
+from tests.api import Api
+from tests.conftest import MakeKey, http_client, running
+from tests.integration.test_clone import owner_session
+from tests.sql import NOTES, Twin
+
+Owner = Callable[..., AbstractAsyncContextManager[Any]]
+Worker = Callable[..., AbstractAsyncContextManager[tuple[FastAPI, Api]]]
+
+
+@pytest.fixture
+async def twin(admin: Api, uid: str) -> Twin:
+    """A database with a table of notes, as its owner calls it under an administrator's key."""
+    made = Twin(admin, await admin.create("orders", uid=uid), uid)
+    await made.make(NOTES)
+    return made
+
+
+@pytest.fixture
+def owner(settings: Settings) -> Owner:
+    """A direct session as the owner of a database's environment, for what SQL calls refuse."""
+
+    def session(twin: Twin, environment: Environment = Environment.PROD) -> Any:
+        return owner_session(settings, twin.id, environment, twin.uid)
+
+    return session
+
+
+@pytest.fixture
+def worker(settings: Settings, make_key: MakeKey) -> Worker:
+    """One more worker over the same server, and the API under an administrator's key."""
+
+    @asynccontextmanager
+    async def started(**overrides: Any) -> AsyncIterator[tuple[FastAPI, Api]]:
+        token = await make_key()
+        async with (
+            running(settings.model_copy(update=overrides)) as app,
+            http_client(app, Authorization=f"Bearer {token}") as client,
+        ):
+            yield app, Api(client)
+
+    return started
