@@ -47,8 +47,7 @@ async def test_parameters_are_values(twin: Twin) -> None:
     ],
 )
 async def test_parameters_of_types(twin: Twin, type_: str, value: Any, answered: Any) -> None:
-    # A list alone would be the parameters of one execution.
-    assert await twin.value(f"SELECT $1::{type_} AS v", params=[[value]]) == answered
+    assert await twin.value(f"SELECT $1::{type_} AS v", params=[value]) == answered
     assert await twin.rows(f"SELECT $1::{type_} AS v, $2::int AS n", params=[value, 1]) == [
         {"v": answered, "n": 1}
     ]
@@ -243,7 +242,6 @@ async def test_no_plan(twin: Twin) -> None:
         {"explain": True, "dry_run": True},
         {"stream": True, "dry_run": True},
         {"stream": True, "explain": "plan"},
-        {"explain": True, "params": [[1], [2]]},
         {"stream": True, "params": [[1], [2]]},
         {"explain": "all"},
         {"rows": "lists"},
