@@ -45,7 +45,9 @@ async def authenticated(request: Request, credentials: Credentials) -> callers.C
         raise NotAuthenticated
     parts, token = services(request), credentials.credentials
     if request.state.session is not None:
-        return await parts.api_keys(session(request)).authenticate(token)
+        # Whoever changes databases is looked up in the transaction that changes them.
+        keys, is_write = parts.api_keys(session(request)), request.method == "POST"
+        return await keys.authenticate(token, afresh=is_write)
     known = parts.known_caller(token)
     if known is not None:
         return known

@@ -69,20 +69,23 @@ class ApiKeyService:
         key = known.get(found[1]) if found else None
         return _verified(found[2], key, usage) if found and key else None
 
-    async def authenticate(self, token: str) -> Caller:
+    async def authenticate(self, token: str, *, afresh: bool = False) -> Caller:
         """The caller that a key stands for.
+
+        Args:
+            afresh: ask PostgreSQL, whatever this worker knows.
 
         Raises:
             NotAuthenticated: no such key, or it is revoked or expired; which, is not said.
         """
         found = _FORM.match(token)
-        key = await self._known_at(found[1]) if found else None
+        key = await self._known_at(found[1], afresh=afresh) if found else None
         if found is None or key is None:
             raise NotAuthenticated
         return _verified(found[2], key, self._usage)
 
-    async def _known_at(self, prefix: str) -> KnownKey | None:
-        known = self._known.get(prefix)
+    async def _known_at(self, prefix: str, *, afresh: bool) -> KnownKey | None:
+        known = None if afresh else self._known.get(prefix)
         if known is not None:
             return known
         version, asked_at = self._known.version, time.monotonic()

@@ -33,7 +33,7 @@ async def few_locks() -> AsyncIterator[Settings]:
     async with (
         own_folder() as folder,
         started(EmbeddedServer(folder, settings=FEW_LOCKS)) as server,
-        control_database(server.superuser_url, operation_lease=LEASE) as settings,
+        control_database(server.superuser_url, False, operation_lease=LEASE) as settings,
     ):
         yield settings.model_copy(update={"data_dir": folder})
 
