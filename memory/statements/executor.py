@@ -214,7 +214,8 @@ class Executor:
 
     def _prepared(self, run: Run, statement: Statement) -> tuple[str, int]:
         """The text that is sent, and the limit of its rows; 0: none."""
-        text = overriding_user_value(statement) if run.overrides else statement.sql
+        overrides = run.overrides and statement.kind is Kind.INSERT
+        text = overriding_user_value(statement) if overrides else statement.sql
         if run.mode.explain:
             prefix = f"EXPLAIN ({run.mode.explain}) "
             run.added = len(prefix)
