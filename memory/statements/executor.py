@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from core.errors import AppError, StatementTimeout
-from core.postgres.context import EXTENSIONS, beginning, signed_context
+from core.postgres.context import EXTENSIONS, UNLOCK, beginning, signed_context
 from core.postgres.errors import is_lost, is_rerunnable, sqlstate
 from core.postgres.identifiers import literal
 from core.postgres.tenant_connection import Outcome, TenantConnection
@@ -204,7 +204,8 @@ class Executor:
 
     async def _end(self, session: TenantConnection, mode: Mode) -> None:
         patience = self._settings.sql_timeout + GRACE
-        await session.execute("COMMIT" if mode.keeps else "ROLLBACK", timeout=patience)
+        ending = "COMMIT" if mode.keeps else "ROLLBACK"
+        await session.execute(f"{ending}; {UNLOCK}", timeout=patience)
 
     def _left(self, run: Run) -> float:
         left = self._settings.sql_transaction_timeout - run.seconds
@@ -269,7 +270,7 @@ def _acting(place: Place) -> str:
 
 async def _undo(session: TenantConnection) -> None:
     """Also when the call was cancelled: then its statement is, and ends first."""
-    undoing = asyncio.ensure_future(session.execute("ROLLBACK", timeout=UNDO))
+    undoing = asyncio.ensure_future(session.execute(f"ROLLBACK; {UNLOCK}", timeout=UNDO))
     try:
         await asyncio.shield(undoing)
     except FAILURES:
