@@ -16,8 +16,11 @@ FORGET = (
     "RESET ALL",
     "CLOSE ALL",
     "UNLISTEN *",
+    "DEALLOCATE ALL",
     "DISCARD SEQUENCES",
 )
+# Locks that outlive the transaction could be of the service's own numbers.
+UNLOCK = "SELECT pg_catalog.pg_advisory_unlock_all()"
 
 
 def session_settings(settings: Settings) -> Mapping[str, str]:

@@ -4,7 +4,8 @@
 -- superuser; what a release of PostgreSQL does not have is passed over.
 --
 -- set_config stays: pg_dump needs it under the databases' own logins, and a right that is granted
--- to each of them would make every create write the same row of the catalog.
+-- to each of them would make every create write the same row of the catalog. So does
+-- pg_terminate_backend, by which a login ends what it has left running.
 DO $$
 DECLARE
     function regprocedure;
@@ -18,7 +19,7 @@ BEGIN
             p.proname ~ '^(lo_|pg_sleep|pg_try_advisory_|(query|table|schema|database|cursor)_to_xml)'
             OR p.proname ~ '^pg_advisory_(xact_)?lock'
             OR p.proname = ANY (ARRAY['loread', 'lowrite', 'pg_notify', 'ts_stat', 'ts_rewrite',
-                'pg_logical_emit_message', 'pg_cancel_backend', 'pg_terminate_backend',
+                'pg_logical_emit_message', 'pg_cancel_backend',
                 'pg_stat_get_activity', 'pg_log_backend_memory_contexts']))
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);

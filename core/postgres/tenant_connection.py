@@ -112,6 +112,8 @@ class TenantConnection(asyncpg.Connection):
     cancel_grace = CANCEL_GRACE
     # How many calls it has served.
     uses = 0
+    # Whether it was left while its backend may still have been at work.
+    is_cut_off = False
     # The driver's own, which its type stubs leave out.
     _loop: asyncio.AbstractEventLoop
     _protocol: Any
@@ -121,6 +123,7 @@ class TenantConnection(asyncpg.Connection):
     def __init__(self, protocol: Any, transport: Any, *given: Any) -> None:
         super().__init__(protocol, transport, *given)
         self.types = TypeBook()
+        self.backend_pid: int = protocol.get_server_pid()
         self._describe: Any = None
         self._incoming = ByteLimit(transport, protocol)
         # All others have no codec, and get one when they are met.
@@ -181,6 +184,7 @@ class TenantConnection(asyncpg.Connection):
             except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError):
                 if not self._incoming.exceeded:
                     raise
+                self.is_cut_off = True
                 self.terminate()  # what was received is held by the driver until then
                 raise ResultTooLarge(f"The result is larger than {self.byte_limit} bytes") from None
             finally:
@@ -318,6 +322,14 @@ class TenantConnection(asyncpg.Connection):
                 statement.encode()
             except UnicodeEncodeError:
                 raise InvalidRequest("The statement has half of a surrogate pair") from None
+
+    def terminate(self) -> None:
+        self.is_cut_off = self.is_cut_off or not self.is_closed()
+        super().terminate()
+
+    def is_in_transaction(self) -> bool:
+        # The driver's own asks the protocol, which a closed connection has no more.
+        return not self.is_closed() and super().is_in_transaction()
 
     # What the driver would send on its own.
 

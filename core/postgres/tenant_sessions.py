@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from core.errors import SessionsExhausted
+import asyncpg
+
+from core.errors import AppError, SessionsExhausted
 from core.metrics import Metrics
 from core.postgres.tenant_connection import TenantConnection
+from core.telemetry import logger
 
+log = logger("pgtwin.sessions")
 Open = Callable[[str], Awaitable[TenantConnection]]
 
 
@@ -51,6 +55,7 @@ class TenantSessions:
         # Idle sessions by their last use, over all logins.
         self._unused: OrderedDict[TenantConnection, tuple[str, float]] = OrderedDict()
         self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
+        self._ending: set[asyncio.Task[None]] = set()
         self._total = 0
         self._meter = None
         if metrics is not None:
@@ -151,10 +156,26 @@ class TenantSessions:
         if connection.is_closed() or connection.is_in_transaction():
             connection.terminate()
             self._forget(login)
+            if connection.is_cut_off:
+                ending = asyncio.create_task(self._end_backend(login, connection.backend_pid))
+                self._ending.add(ending)
+                ending.add_done_callback(self._ending.discard)
         else:
             self._logins[login].idle.append(connection)
             self._unused[connection] = (login, time.monotonic())
         self._wake()
+
+    async def _end_backend(self, login: str, pid: int) -> None:
+        """End what a session that was cut off has left running, for code of a tenant may heed
+        neither limits nor a request to cancel. Who may do that is the login itself.
+        """
+        try:
+            async with self.session(login) as session:
+                await session.execute(
+                    f"RESET SESSION AUTHORIZATION; SELECT pg_catalog.pg_terminate_backend({pid})"
+                )
+        except (AppError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            log.warning("a backend could not be ended", login=login, pid=pid, cause=repr(error))
 
     def _wake(self) -> None:
         """Let the first go on whom what is free now can serve."""

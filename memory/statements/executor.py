@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from core.errors import AppError, StatementTimeout
-from core.postgres.context import EXTENSIONS, beginning, entering
+from core.postgres.context import EXTENSIONS, UNLOCK, beginning, entering
 from core.postgres.errors import is_rerunnable, sqlstate
 from core.postgres.identifiers import literal
 from core.postgres.tenant_connection import Outcome, TenantConnection
@@ -151,7 +151,8 @@ class Executor:
 
     async def _end(self, session: TenantConnection, mode: Mode) -> None:
         patience = self._settings.sql_timeout + GRACE
-        await session.execute("COMMIT" if mode.keeps else "ROLLBACK", timeout=patience)
+        ending = "COMMIT" if mode.keeps else "ROLLBACK"
+        await session.execute(f"{ending}; {UNLOCK}", timeout=patience)
 
     def _left(self, run: Run) -> float:
         left = self._settings.sql_transaction_timeout - run.seconds
@@ -161,7 +162,8 @@ class Executor:
 
     def _prepared(self, run: Run, statement: Statement) -> tuple[str, int]:
         """The text that is sent, and the limit of its rows; 0: none."""
-        text = overriding_user_value(statement) if run.overrides else statement.sql
+        overrides = run.overrides and statement.kind is Kind.INSERT
+        text = overriding_user_value(statement) if overrides else statement.sql
         if run.mode.explain:
             prefix = f"EXPLAIN ({run.mode.explain}) "
             run.added = len(prefix)
@@ -235,7 +237,7 @@ def _acting(place: Place) -> str:
 
 async def _undo(session: TenantConnection) -> None:
     """Also when the call was cancelled: then its statement is, and ends first."""
-    undoing = asyncio.ensure_future(session.execute("ROLLBACK", timeout=UNDO))
+    undoing = asyncio.ensure_future(session.execute(f"ROLLBACK; {UNLOCK}", timeout=UNDO))
     try:
         await asyncio.shield(undoing)
     except FAILURES:
