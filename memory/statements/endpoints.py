@@ -54,7 +54,8 @@ async def exec_ddl(body: ExecDdl, caller: Caller, statements: Statements, kept: 
     def render(_run: Run) -> bytes:
         return success_body()
 
-    run, rehearsed = await statements.exec_ddl(caller, body, kept.keeping(render))
+    keep = kept.keeping(render) if body.keeps else None
+    run, rehearsed = await statements.exec_ddl(caller, body, keep)
     if body.dry_run:
         return kept.response(run, lambda run: success_body(rehearsed.data(run.seconds)))
     return kept.response(run, render)
@@ -81,5 +82,6 @@ async def exec_dml(body: ExecDml, caller: Caller, statements: Statements, kept: 
     def render(run: Run) -> bytes:
         return success_body(data_of(run, body.rows, is_drop_in=drop_in))
 
-    run = await statements.exec_dml(caller, body, kept.keeping(render), is_drop_in=drop_in)
+    keep = kept.keeping(render) if body.keeps else None
+    run = await statements.exec_dml(caller, body, keep, is_drop_in=drop_in)
     return kept.response(run, render)

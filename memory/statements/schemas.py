@@ -73,6 +73,11 @@ class ExecDdl(DatabaseAddress):
     )
 
     @property
+    def keeps(self) -> bool:
+        """Whether it leaves anything, be it its answer."""
+        return not self.dry_run
+
+    @property
     def environments(self) -> list[Environment]:
         return [each for each in Environment if self.env in ("both", each)]
 
@@ -119,6 +124,11 @@ class ExecDml(DatabaseAddress):
         description="Answer the rows of one SELECT as NDJSON, as many as there are: a line with "
         "the columns, a line a row, and a last line that says how it ended",
     )
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it may leave anything, be it its answer."""
+        return not (self.dry_run or self.read_only or self.explain is not None)
 
     @property
     def parameter_lists(self) -> list[list[Any]] | None:

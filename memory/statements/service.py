@@ -34,6 +34,10 @@ class Rehearsed:
     """What DDL would change, and has locked meanwhile."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Also where a transaction is run again."""
         self.changes: list[SchemaChange] = []
         self.locks: list[LockDetail] = []
 
@@ -84,6 +88,7 @@ class StatementService:
             rehearsed = Rehearsed()
 
             async def work(session: TenantConnection, run: Run) -> None:
+                rehearsed.begin()
                 for place in places:
                     if run.place is not place:
                         run.place = place
