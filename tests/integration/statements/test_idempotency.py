@@ -2,15 +2,28 @@
 
 import asyncio
 import secrets
+import signal
+import sys
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.api import Answer
+from tests.acceptance.test_commands import new_place
+from tests.api import Answer, Api
+from tests.conftest import MASTER_SECRET, control_database
 from tests.integration.statements.conftest import Owner
 from tests.integration.statements.test_endings import PAUSE
 from tests.integration.test_idempotency import REPLAYED, assert_again, assert_in_flight, keyed
-from tests.sql import Twin, as_user
+from tests.integration.test_idempotent_operations import (
+    LEASE,
+    Wire,
+    another_service,
+    once_decided,
+    truth,
+    until,
+)
+from tests.sql import NOTES, Twin, as_user
 
 ALICE = as_user("alice")
 INSERT = "INSERT INTO notes (body, uid) VALUES ('x', 'y')"
@@ -132,3 +145,36 @@ async def test_the_answer_of_a_call_is_kept_by_no_one_else(twin: Twin, owner: Ow
             await session.execute(
                 "SELECT pgtwin_rt.keep_answer('x', 'key:1', 'k', '\\x00', 200, '\\x00', 60)"
             )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("audience", [{}, ALICE])
+async def test_a_service_killed_between_commit_and_answer_has_answered(
+    admin_url: str, uid: str, key: str, audience: dict[str, str]
+) -> None:
+    async with (
+        control_database(admin_url, operation_lease=LEASE) as settings,
+        Wire(settings.dsn or "", b"pgtwin_rt.keep_answer") as wire,
+    ):
+        seen = truth(settings, admin_url)
+        variables = {"DATABASE_URL": wire.dsn, "PGTWIN_MASTER_SECRET": MASTER_SECRET}
+        with new_place(**variables) as place, place.serving() as service:
+            token = (await asyncio.to_thread(service.ready)).key
+            headers = {"Authorization": f"Bearer {token}"}
+            async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
+                api = Api(client)
+                twin = Twin(api, await api.create("orders", uid=uid), uid)
+                await twin.make(NOTES)
+                asked = asyncio.create_task(dml(twin, key, INSERT, **audience))
+                await asyncio.wait_for(wire.cut.wait(), 30)
+                await until(seen, "SELECT count(*) > 0 FROM pgtwin.idempotency")
+                assert not asked.done()
+                await asyncio.to_thread(service.stop, signal.SIGKILL)
+                with pytest.raises(httpx.TransportError):
+                    await asked
+        async with another_service(settings, token) as (_, heir):
+            mine = Twin(heir, twin.id, uid)
+            found = await once_decided(lambda: dml(mine, key, INSERT, **audience))
+            assert (found.code, found.headers.get(REPLAYED)) == (0, "true")
+            [row] = await mine.rows("SELECT id FROM notes")
+            assert found.data["exec_success"] == [row]
