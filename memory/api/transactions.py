@@ -92,7 +92,7 @@ class StatementRoute(TransactionalRoute):
         return await _while_connected(request, work(None))
 
 
-async def _while_connected(request: Request, answering: Coroutine[Any, Any, Response]) -> Response:
+async def _while_connected(request: Request, answering: Awaitable[Response]) -> Response:
     task = asyncio.ensure_future(answering)
     leaving = asyncio.ensure_future(_disconnected(request))
     try:

@@ -309,7 +309,8 @@ async def test_a_databases_life_keeps_to_the_document(served: Served, uid: str) 
     detail = await step(f"GET {V1}/databases/{{database_id}}", path_parameters=address)
     assert [schema["env"] for schema in detail["data"]["schemas"]] == ["prod", "test"]
     ddl = "CREATE TABLE t (id BIGSERIAL PRIMARY KEY, uid VARCHAR(64), c TEXT)"
-    for more in ({}, {"dry_run": True, "ddl": "DROP TABLE t"}):
+    rehearsal: dict[str, Any] = {"dry_run": True, "ddl": "DROP TABLE t"}
+    for more in ({}, rehearsal):
         body = {**address, "uid": uid, "ddl": ddl, **more}
         await step(f"POST {V1}/exec_ddl", body=body, media_type=kind)
     for more in ({}, {"as": "end_user"}, {"explain": "plan"}, {"rows": "arrays"}):

@@ -125,7 +125,8 @@ async def test_an_unknown_table_is_said_before_the_statements_kind(
 ) -> None:
     async def refuse(sql: str, _ruleset: Ruleset, _own_schema: str | None) -> Any:
         refusal = DmlNotAllowed("no", details=[{"statement": 1}])
-        refusal.relations = (Relation(sql.split('"')[1], None, sql.index('"') + 1),)
+        found = Relation(sql.split('"')[1], None, sql.index('"') + 1)
+        monkeypatch.setattr(refusal, "relations", (found,))
         raise refusal
 
     async with worker() as (app, api):

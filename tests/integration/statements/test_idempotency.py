@@ -14,15 +14,15 @@ from tests.api import Answer, Api
 from tests.conftest import MASTER_SECRET, control_database
 from tests.integration.statements.conftest import Owner
 from tests.integration.statements.test_endings import PAUSE
+from tests.integration.test_bad_days import truth
 from tests.integration.test_idempotency import REPLAYED, assert_again, assert_in_flight, keyed
 from tests.integration.test_idempotent_operations import (
     LEASE,
     Wire,
     another_service,
     once_decided,
-    truth,
-    until,
 )
+from tests.integration.test_operations import until
 from tests.sql import NOTES, Twin, as_user
 
 ALICE = as_user("alice")
