@@ -356,7 +356,6 @@ async def hold_to_the_document(
         (f"POST {V1}/create_database", 100, 200),
         (f"POST {V1}/drop_database", 40, 404),
         (f"POST {V1}/modify_db_description", 100, 404),
-        (f"POST {V1}/grant_app", 60, 404),
         (f"POST {V1}/exec_ddl", 60, 404),
         (f"POST {V1}/exec_dml", 100, 404),
         (f"GET {V1}/databases", 40, 200),
