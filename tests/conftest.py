@@ -23,6 +23,8 @@ from memory.services import Services
 from tests.api import Api
 from tests.server import PostgresForTests
 
+# Several services share one server with 100 connections.
+SESSIONS = 12
 # The service's roles are shared by all databases of a server, so all workers use one secret.
 MASTER_SECRET = "a-secret-of-the-tests-and-of-nothing-else"
 _server = pytest.StashKey[PostgresForTests]()
@@ -75,7 +77,7 @@ async def control_database(
         DATABASE_URL=SecretStr(prepared.control_url),
         owner_url=SecretStr(prepared.owner_url),
         master_secret=SecretStr(MASTER_SECRET),
-        **overrides,
+        **{"sql_sessions": SESSIONS, **overrides},
     )
     engine = create_engine(prepared.owner_url, settings, pooled=False)
     try:

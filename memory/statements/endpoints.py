@@ -58,7 +58,8 @@ async def exec_ddl(body: ExecDdl, caller: Caller, statements: Statements, kept: 
     def render(run: Run) -> bytes:
         return success_body(rehearsed.data(run.seconds) if body.dry_run else None)
 
-    run = await statements.exec_ddl(caller, body, rehearsed, kept.keeping(render))
+    keep = kept.keeping(render) if body.keeps else None
+    run = await statements.exec_ddl(caller, body, rehearsed, keep)
     return kept.response(run, render)
 
 
@@ -86,5 +87,6 @@ async def exec_dml(body: ExecDml, caller: Caller, statements: Statements, kept: 
     def render(run: Run) -> bytes:
         return success_body(data_of(run, body.rows, is_drop_in=drop_in))
 
-    run = await statements.exec_dml(caller, body, kept.keeping(render), is_drop_in=drop_in)
+    keep = kept.keeping(render) if body.keeps else None
+    run = await statements.exec_dml(caller, body, keep, is_drop_in=drop_in)
     return kept.response(run, render)

@@ -33,6 +33,8 @@ GRACE, UNDO = 1.0, 5.0
 # Rows times columns from which values are made in a thread, to let other calls go on.
 LARGE = 5_000
 GENERATED_ALWAYS = "428C9"
+# A policy that is there by now, a table whose row in the catalog was written by another.
+OPENED_MEANWHILE = ("42710", "XX000")
 CHANGES = frozenset({Kind.INSERT, Kind.UPDATE, Kind.DELETE, Kind.MERGE})
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 TAKE_LISTS = frozenset({Type.ARRAY, Type.JSON, Type.VECTOR})
@@ -73,7 +75,9 @@ class Executor:
                     reruns += 1
                 elif state == GENERATED_ALWAYS and place.end_user and not overrides:
                     overrides = True
-                elif state == NOT_PERMITTED and not is_admitted and await self.admit(place):
+                elif state == NOT_PERMITTED and not is_admitted:
+                    # Though there be nothing to do: another call may have done it meanwhile.
+                    await self.admit(place)
                     is_admitted = True
                 else:
                     raise explained(error, run) from error
@@ -123,13 +127,23 @@ class Executor:
         """Go on in another environment of the database, as its owner."""
         await session.execute(_acting(place))
 
-    async def admit(self, place: Place) -> bool:
-        """Open new tables of an environment to its end users; whether there was anything to do."""
+    async def admit(self, place: Place) -> None:
+        """Open new tables of an environment to its end users.
+
+        Raises:
+            AppError: why that can't be done.
+        """
         owner = Place(place.database, place.environment, None)
-        async with self.begun(owner, Mode()) as session:
-            done = await session.run(_ADMIT, (owner.schema.name,))
-            await self._end(session, Mode())
-        return done.rows[0][0] != "0"
+        for left in range(RERUNS, -1, -1):
+            try:
+                async with self.begun(owner, Mode()) as session:
+                    await session.run(_ADMIT, (owner.schema.name,))
+                    await self._end(session, Mode())
+                return
+            except FAILURES as error:
+                met_another = is_rerunnable(error) or sqlstate(error) in OPENED_MEANWHILE
+                if not left or not met_another:
+                    raise explained(error, Run(owner, Mode())) from error
 
     async def admit_here(self, session: TenantConnection, run: Run) -> None:
         """The same within the transaction of the DDL that made them.

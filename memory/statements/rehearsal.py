@@ -16,6 +16,10 @@ class Rehearsed:
     """What was changed, and is locked until it is undone."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Also where a transaction is run again."""
         self._changes: list[SchemaChange] = []
         self._locks: list[LockDetail] = []
 

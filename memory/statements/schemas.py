@@ -74,6 +74,11 @@ class ExecDdl(DatabaseAddress):
     )
 
     @property
+    def keeps(self) -> bool:
+        """Whether it leaves anything, be it its answer."""
+        return not self.dry_run
+
+    @property
     def environments(self) -> list[Environment]:
         return [each for each in Environment if self.env in ("both", each)]
 
@@ -122,8 +127,9 @@ class ExecDml(DatabaseAddress):
     )
 
     @property
-    def may_be_batch(self) -> bool:
-        return bool(self.params) and all(isinstance(each, list) for each in self.params or ())
+    def keeps(self) -> bool:
+        """Whether it may leave anything, be it its answer."""
+        return not (self.dry_run or self.read_only or self.explain is not None)
 
     def require_together(self) -> None:
         """Refuse options that exclude each other.

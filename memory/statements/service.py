@@ -75,6 +75,7 @@ class StatementService:
             statements = await self._judge(body.ddl, ruleset, own)
 
             async def work(session: TenantConnection, run: Run) -> None:
+                rehearsed.begin()
                 for place in places:
                     if run.place is not place:
                         run.place = place

@@ -308,6 +308,18 @@ async def test_a_databases_life_keeps_to_the_document(served: Served, uid: str) 
     assert [row["name"] for row in page["data"]["databases"]] == ["orders"]
     detail = await step(f"GET {V1}/databases/{{database_id}}", path_parameters=address)
     assert [schema["env"] for schema in detail["data"]["schemas"]] == ["prod", "test"]
+    ddl = "CREATE TABLE t (id BIGSERIAL PRIMARY KEY, uid VARCHAR(64), c TEXT)"
+    rehearsal: dict[str, Any] = {"dry_run": True, "ddl": "DROP TABLE t"}
+    for more in ({}, rehearsal):
+        body = {**address, "uid": uid, "ddl": ddl, **more}
+        await step(f"POST {V1}/exec_ddl", body=body, media_type=kind)
+    for more in ({}, {"as": "end_user"}, {"explain": "plan"}, {"rows": "arrays"}):
+        dml = "INSERT INTO t (c) VALUES ('x'); SELECT * FROM t"
+        body = {**address, "uid": uid, "env": "prod", "dml": dml, **more}
+        await step(f"POST {V1}/exec_dml", body=body, media_type=kind)
+    for action in GRANTS:
+        body = {**address, "uid": uid, "app_id": "shop"}
+        await step(f"POST {V1}/{action}", body=body, media_type=kind)
     for action in ("modify_db_description", "drop_database"):
         await step(f"POST {V1}/{action}", body={**address, "uid": uid}, media_type=kind)
 
@@ -344,6 +356,8 @@ async def hold_to_the_document(
         (f"POST {V1}/create_database", 100, 200),
         (f"POST {V1}/drop_database", 40, 404),
         (f"POST {V1}/modify_db_description", 100, 404),
+        (f"POST {V1}/exec_ddl", 60, 404),
+        (f"POST {V1}/exec_dml", 100, 404),
         (f"GET {V1}/databases", 40, 200),
         (f"GET {V1}/databases/{{database_id}}", 40, 404),
     ],
@@ -363,6 +377,9 @@ async def test_what_the_document_allows_is_taken(
         (f"POST {V1}/create_database", 40),
         (f"POST {V1}/drop_database", 40),
         (f"POST {V1}/modify_db_description", 40),
+        (f"POST {V1}/grant_app", 20),
+        (f"POST {V1}/exec_ddl", 40),
+        (f"POST {V1}/exec_dml", 40),
         (f"GET {V1}/databases", 20),
         (f"GET {V1}/databases/{{database_id}}", 40),
     ],

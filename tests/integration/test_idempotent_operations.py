@@ -201,10 +201,14 @@ class Wire:
     """Between a service and PostgreSQL; breaks once an answer that has a key is committed.
 
     Then the service's COMMIT has gone through, and what PostgreSQL says to it is lost.
+
+    Args:
+        storing: what is in the statement that stores the answer.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, storing: bytes = b"INSERT INTO pgtwin.idempotency") -> None:
         self._dsn = urlsplit(dsn)
+        self._storing = storing
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._ended: set[asyncio.Task[Any]] = set()
@@ -243,7 +247,7 @@ class Wire:
         stored = False
         with suppress(ConnectionError):
             while sent := await reader.read(65536):
-                stored = stored or b"INSERT INTO pgtwin.idempotency" in sent
+                stored = stored or self._storing in sent
                 if stored and b"COMMIT" in sent:
                     cut.set()
                     self.cut.set()

@@ -1,9 +1,11 @@
 """What a caller is told of a statement that fails, and of results that are too large."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from core.sqlguard import DmlNotAllowed, Relation, Ruleset
 from tests.api import Answer, Api
 from tests.integration.statements.conftest import Worker
 from tests.sql import Twin, as_user
@@ -116,6 +118,25 @@ async def test_a_schema_that_is_lost(admin: Api, admin_connection: Any, uid: str
     ):
         assert_failed(refused, 404, 25021, "schema_missing")
     assert await twin.value("SELECT 1") == 1
+
+
+async def test_an_unknown_table_is_said_before_the_statements_kind(
+    twin: Twin, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(sql: str, _ruleset: Ruleset, _own_schema: str | None) -> Any:
+        refusal = DmlNotAllowed("no", details=[{"statement": 1}])
+        found = Relation(sql.split('"')[1], None, sql.index('"') + 1)
+        monkeypatch.setattr(refusal, "relations", (found,))
+        raise refusal
+
+    async with worker() as (app, api):
+        mine = replace(twin, api=api)
+        monkeypatch.setattr(app.state.services.statements, "_judge", refuse)
+        refused = await mine.dml('DROP TABLE "Absent"', **ALICE)
+        assert_failed(refused, 404, 25020, "unknown_table")
+        assert refused.error["position"] == 12
+        refused = await mine.dml('DROP TABLE "notes"', **ALICE)
+        assert_failed(refused, 403, 25050, "dml_not_allowed")
 
 
 # Limits.
