@@ -11,8 +11,6 @@ from tests.acceptance.sql.stand_in import WORDS
 
 # The codes that are the guard's; others are PostgreSQL's or the edge's.
 CODES = {25020, 25030, 25031, 25040, 25050}
-# Cases whose code comes from the statement's kind and what the call says, not from its text.
-NOT_THE_GUARDS = "needs guard"
 
 
 def ruleset(step: Step) -> Ruleset:
@@ -26,9 +24,11 @@ def judged(step: Step) -> int:
     try:
         admit(step.sql, ruleset(step), own_schema=own)
     except AppError as error:
-        assert error.position is None or 1 <= error.position <= len(step.sql) + 1
-        return error.code
-    return 0
+        code, position = error.code, error.position or 1
+    else:
+        code, position = 0, 1
+    assert 1 <= position <= len(step.sql) + 1
+    return code
 
 
 def steps(cases: list[Case]) -> list[Any]:
