@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from core.sqlguard import Ruleset, Statement, admit
-
 from core.cache import Cache
 from core.metrics import Metrics
+from core.sqlguard import Ruleset, Statement, admit
 
 # Programs send the same text with other parameters; of long texts, few come twice.
 REMEMBERED, REMEMBERED_CHARACTERS = 2_000, 4_000
