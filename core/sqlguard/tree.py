@@ -265,8 +265,9 @@ class Walk:
         if node.defname == "sequence_name":
             self.qualified(node.arg.list.items, location)
 
-    def _select(self, node: Any, location: int) -> None:
+    def _select(self, node: Any, _location: int) -> None:
         if node.HasField("into_clause"):
+            location = node.into_clause.rel.location
             raise self.refuse("SELECT INTO is not allowed; use CREATE TABLE AS", location)
 
     def _query(self, node: Any, _location: int) -> None:
