@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import postgast
+from google._upb import _message
 from google.protobuf.message import DecodeError
 
+from core.errors import AppError
 from core.sqlguard.errors import (
     DdlNotAllowed,
     DmlNotAllowed,
@@ -22,6 +24,8 @@ from core.sqlguard.limits import MAX_STATEMENTS, check_size
 from core.sqlguard.statements import Kind, Relation, Ruleset, Statement
 from core.sqlguard.tree import DEFINITIONS, EXPRESSIONS, Walk
 
+# Protobuf reads 100 levels of messages, of which an operator is two; `check_size` bounds them.
+_message.SetAllowOversizeProtos(True)
 _ALLOWED = {
     Ruleset.DML: "SELECT, INSERT, UPDATE, DELETE and MERGE",
     Ruleset.DDL: "CREATE, ALTER and DROP TABLE, RENAME and COMMENT",
@@ -134,13 +138,17 @@ def _check_body(node: Any, walk: Walk, own_schema: str | None) -> None:
     """Statements of a function in SQL are judged as those of a call; what plpgsql does is not
     looked at: it is up to the rights of whoever calls it."""
     options = {each.def_elem.defname: each.def_elem.arg for each in node.options}
-    if "as" not in options or options["language"].string.sval.lower() != "sql":
+    language = options.get("language")
+    # One with neither a language nor a body of statements is refused by PostgreSQL.
+    if "as" not in options or language is None or language.string.sval.lower() != "sql":
         return
     body = options["as"].list.items[0].string.sval
     try:
         admit(body, Ruleset.DML, own_schema=own_schema)
-    except (SqlUnreadable, DmlNotAllowed, SqlTooLarge) as error:
-        raise walk.refuse(f"The function's body: {error.message}") from error
+    except AppError as error:
+        # A place in the body is none in the text.
+        location = next(e.def_elem.location for e in node.options if e.def_elem.defname == "as")
+        raise walk.refuse(f"The function's body: {error.message}", location) from error
 
 
 def _not_allowed(

@@ -228,6 +228,8 @@ def _alter_table(walk: Walk, node: Any) -> None:
         relation_options = (pg.AT_SetRelOptions, pg.AT_ResetRelOptions)
         if command.subtype in relation_options:
             _options(walk, definition.list.items, (*_STORAGE, *_INDEX_OPTIONS, *_VIEW_OPTIONS))
+            is_reset = command.subtype == pg.AT_ResetRelOptions
+            _keep_invoker(walk, definition.list.items, is_reset=is_reset)
         walk.new_part(command.name)
 
 
@@ -284,8 +286,9 @@ def _part(walk: Walk, items: Any) -> None:
         raise walk.refuse("A name of that many parts is not allowed")
     if len(words) == 3:
         walk.schema(words[0], -1)
-    for word in words[-2:]:
-        walk.new_part(word)
+    if len(words) > 1 and names.is_system(words[-2]):
+        raise walk.refuse(f'The relation "{words[-2]}" is the service\'s own')
+    walk.new_part(words[-1])
 
 
 def _index(walk: Walk, node: Any) -> None:
@@ -304,12 +307,32 @@ def _view(walk: Walk, node: Any) -> None:
     for option in node.options:
         if option.def_elem.defname not in _VIEW_OPTIONS:
             raise walk.refuse(f"The option {option.def_elem.defname} is not allowed")
-        if option.def_elem.defname == "security_invoker" and _is_false(option.def_elem):
-            raise walk.refuse("Views show what whoever asks may see: security_invoker stays")
+    _keep_invoker(walk, node.options, is_reset=False)
 
 
-def _is_false(element: Any) -> bool:
-    return element.HasField("arg") and str(element.arg.string.sval).lower() in ("false", "off", "0")
+def _keep_invoker(walk: Walk, options: Any, *, is_reset: bool) -> None:
+    for option in options:
+        element = option.def_elem
+        if element.defname == "security_invoker" and (is_reset or not _is_true(element)):
+            raise walk.refuse(
+                "Views show what whoever asks may see: security_invoker stays", element.location
+            )
+
+
+def _is_true(element: Any) -> bool:
+    """Whether an option is on; PostgreSQL takes many words for what is off."""
+    match element.arg.WhichOneof("node"):
+        case None:
+            return True
+        case "integer":
+            return bool(element.arg.integer.ival == 1)
+        case "string":
+            word = element.arg.string.sval
+        case "type_name":
+            word = element.arg.type_name.names[-1].string.sval
+        case _:
+            return False
+    return str(word).lower() in ("true", "on", "yes", "t", "y", "1")
 
 
 def _new_type(walk: Walk, node: Any) -> None:

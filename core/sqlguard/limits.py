@@ -1,13 +1,15 @@
 """What is refused before PostgreSQL's parser reads it: it recurses, and some of its rules crash.
 
-libpg_query gives up on deep nesting by itself but dies on long chains (`1 + 1 + 1 ...` with 100,000
-parts), and needs quadratic time for nested comments. So depth, chains and comments are counted
-first, over everything that is not a literal.
+libpg_query dies on long chains (`1 + 1 + 1 ...` with 100,000 parts), and needs quadratic time for
+nested comments and for long operators. So all of that is counted first, over everything that is
+not a literal. What is a literal must be told exactly as PostgreSQL's scanner does: whatever is
+taken for the inside of one without being it would not be counted.
 """
 
 import re
+from dataclasses import dataclass, field
 
-from core.sqlguard.errors import SqlTooLarge
+from core.sqlguard.errors import SqlTooLarge, SqlUnreadable
 from core.sqlguard.statements import Ruleset
 
 # Rows are long where they are inserted without parameters; definitions are not.
@@ -15,33 +17,61 @@ MAX_BYTES = {Ruleset.DML: 1_048_576, Ruleset.DDL: 65_536, Ruleset.OWNER_DDL: 65_
 MAX_STATEMENTS = 32
 MAX_NESTING = 200
 MAX_COMMENT_NESTING = 20
-# Operators and words that make a tree deeper by one, wherever they stand in the text.
-MAX_CHAIN = 8_000
-# Brackets, and parts of names: flat, and many all the same.
+# Operators of which each holds the ones before it, as those of `1 + 1 + 1`.
+MAX_CHAIN = 1_000
+# Joins, and queries that UNION and its like put together, in the whole text.
+MAX_CLAUSES = 1_000
+MAX_OPERATOR = 63
+# Brackets, and parts of names and of conditions: flat, and many all the same.
 MAX_PARTS = 60_000
-# Nodes of a statement's tree, without constants and the lists that they are in.
+# Items of lists, constants among them.
+MAX_ITEMS = 200_000
+# Nodes of a statement's tree, without constants, parameters, their types, and lists.
 MAX_NODES = 20_000
 
+_START = r"[A-Za-z_\x80-\U0010ffff]"
+_LATER = r"[A-Za-z_0-9$\x80-\U0010ffff]"
+_PLAIN = r"'(?:[^']++|'')*+(?:'|\Z)"
+_ESCAPED = r"'(?:[^'\\]++|\\.|'')*+(?:'|\Z)"
+# A literal goes on after whitespace with a newline in it, in the manner in which it began.
+_GOES_ON = r"(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:[ \t\f\v\n\r]|--[^\n\r]*+[\n\r])*+"
+_CHAINING = """AT BETWEEN COLLATE ILIKE IN IS ISNULL LIKE NOT NOTNULL OPERATOR OVERLAPS SIMILAR"""
+_CLAUSES = "ATOMIC EXCEPT INTERSECT JOIN UNION"
+_ENDING = "AND ELSE OR THEN WHEN"
+
+
+def _any_of(words: str) -> str:
+    return rf"(?i:{'|'.join(words.split())})(?!{_LATER})"
+
+
 _TOKEN = re.compile(
-    r"""
-      (?P<skip>  --[^\n]*
-        | [eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)
-        | '(?:[^']|'')*(?:'|\Z)
-        | "(?:[^"]|"")*(?:"|\Z)
-        | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
-        | (?<=[(,])\s*[-+]\s*(?=[\d.]) )
+    rf"""
+      (?P<skip>   (?:[ \t\n\r\f\v]++ | --[^\n\r]*+)++ )
+    | (?P<number> [0-9][0-9_]*+(?:\.(?!\.)[0-9_]*+)? | \.[0-9][0-9_]*+ )
+    | (?P<literal>
+          [eE]{_ESCAPED}(?:{_GOES_ON}{_ESCAPED})*+
+        | {_PLAIN}
+        | "(?:[^"]++|"")*+(?:"|\Z)
+        | \$[0-9]++ )
+    | (?P<clause> {_any_of(_CLAUSES)} )
+    | (?P<ending> {_any_of(_ENDING)} )
+    | (?P<case>   {_any_of("CASE")} )
+    | (?P<end>    {_any_of("END")} )
+    | (?P<chain>  {_any_of(_CHAINING)} | :: )
+    | (?P<word>   {_START}{_LATER}*+ )
+    | (?P<dollar> \$(?:{_START}(?:(?!\$){_LATER})*+)?\$ )
     | (?P<comment> /\* )
-    | (?P<open> [(\[] | \bCASE\b )
-    | (?P<close> [)\]] | \bEND\b )
-    | (?P<part> \.(?=[^\d\s]) )
-    | (?P<end> ; )
-    | (?P<chain> [-+*/<>=~!@\#%^&|?]+ | ::
-        | \b(?:UNION|INTERSECT|EXCEPT|JOIN|IS|ISNULL|NOTNULL|IN|LIKE|ILIKE|SIMILAR|BETWEEN|COLLATE
-             |AT|NOT|OPERATOR|OVERLAPS)\b )
+    | (?P<operator> (?: (?!--|/\*) [-+*/<>=~!@\#%^&|?`] )++ )
+    | (?P<open>   [(\[] )
+    | (?P<close>  [)\]] )
+    | (?P<comma>  , )
+    | (?P<semicolon> ; )
+    | (?P<dot>    \. )
     """,
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+    re.VERBOSE | re.DOTALL,
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
+_CONVERTED = re.compile(r"[-+]")
 
 
 def check_size(sql: str, ruleset: Ruleset) -> None:
@@ -49,34 +79,139 @@ def check_size(sql: str, ruleset: Ruleset) -> None:
 
     Raises:
         SqlTooLarge: with the position at which it is.
+        SqlUnreadable: it is no Unicode.
     """
     most = MAX_BYTES[ruleset]
-    if len(sql) > most or len(sql.encode()) > most:
+    if len(sql) > most or len(_encoded(sql)) > most:
         raise SqlTooLarge(f"The SQL has more than {most} bytes")
-    depth = chain = parts = statements = position = 0
-    while found := _TOKEN.search(sql, position):
-        position = found.end()
-        match found.lastgroup:
-            case "comment":
-                position = _end_of_comment(sql, found.start())
-            case "open":
-                depth, parts = depth + 1, parts + 1
-                if depth > MAX_NESTING:
-                    raise _too("nests deeper than", MAX_NESTING, "levels", found.start())
+    _Counter(sql).through()
+
+
+def _encoded(sql: str) -> bytes:
+    try:
+        return sql.encode()
+    except UnicodeEncodeError as error:
+        raise SqlUnreadable(
+            "The SQL has half of a surrogate pair", position=error.start + 1
+        ) from None
+
+
+@dataclass(slots=True)
+class _Level:
+    """What is between two brackets, or is a CASE.
+
+    Attributes:
+        before: links of the chain in which it stands.
+        links: `before`, and links since the last comma.
+        most: the most that `links` has been.
+        ranges: BETWEENs whose AND has not come.
+    """
+
+    is_case: bool = False
+    before: int = 0
+    links: int = 0
+    most: int = 0
+    ranges: int = 0
+
+
+@dataclass(slots=True)
+class _Counter:
+    sql: str
+    levels: list[_Level] = field(default_factory=lambda: [_Level()])
+    parts: int = 0
+    items: int = 0
+    clauses: int = 0
+    statements: int = 0
+
+    def through(self) -> None:
+        sql, position, size, match = self.sql, 0, len(self.sql), _TOKEN.match
+        is_name = False
+        while position < size:
+            found = match(sql, position)
+            kind = found.lastgroup if found else None
+            if found is None or kind is None:
+                position += 1
+                continue
+            start, position = position, found.end()
+            match kind:
+                case "skip":
+                    continue
+                case "comment":
+                    position = _end_of_comment(sql, start)
+                    continue
+                case "dollar":
+                    end = sql.find(found[0], position)
+                    position = size if end < 0 else end + len(found[0])
+                case "literal" | "number" | "word":
+                    pass
+                case _ if not is_name or kind in _MARKS:
+                    self._count(kind, found[0], start)
+            is_name = kind == "dot"
+
+    def _count(self, kind: str, text: str, place: int) -> None:
+        level = self.levels[-1]
+        match kind:
+            case "comma":
+                level.links = level.before
+                self.items = _one_more(self.items, MAX_ITEMS, "items of lists", place)
+            case "open" | "case":
+                self._open(place, is_case=kind == "case")
             case "close":
-                depth = max(0, depth - 1)
-            case "part":
-                parts += 1
-            case "chain":
-                chain += 1
-                if chain > MAX_CHAIN:
-                    raise _too("has more than", MAX_CHAIN, "operators", found.start())
+                while self.levels[-1].is_case:
+                    self._close()
+                self._close()
             case "end":
-                statements += 1
-                if statements > 2 * MAX_STATEMENTS:
-                    raise _too("has more than", MAX_STATEMENTS, "statements", found.start())
-        if parts > MAX_PARTS:
-            raise _too("has more than", MAX_PARTS, "brackets and names", found.start())
+                if level.is_case:
+                    self._close()
+            case "operator" | "chain":
+                self._link(kind, text, place)
+            case "ending":
+                self.parts = _one_more(self.parts, MAX_PARTS, "parts", place)
+                if text.upper() == "AND" and level.ranges:
+                    level.ranges -= 1
+                else:
+                    level.links = level.before
+            case "clause":
+                self.clauses = _one_more(self.clauses, MAX_CLAUSES, "joined queries", place)
+            case "dot":
+                self.parts = _one_more(self.parts, MAX_PARTS, "parts", place)
+            case "semicolon":
+                self.statements = _one_more(
+                    self.statements, 2 * MAX_STATEMENTS, "statements", place
+                )
+
+    def _open(self, place: int, *, is_case: bool) -> None:
+        links = self.levels[-1].links
+        self.levels.append(_Level(is_case, links, links, links))
+        if len(self.levels) > MAX_NESTING + 1:
+            raise _too("nests deeper than", MAX_NESTING, "levels", place)
+        self.parts = _one_more(self.parts, MAX_PARTS, "parts", place)
+
+    def _close(self) -> None:
+        if len(self.levels) > 1:
+            ended, level = self.levels.pop(), self.levels[-1]
+            level.links = ended.most
+            level.most = max(level.most, level.links)
+
+    def _link(self, kind: str, text: str, place: int) -> None:
+        if len(text) > MAX_OPERATOR:
+            raise _too("has an operator of more than", MAX_OPERATOR, "characters", place)
+        level = self.levels[-1]
+        # Of `*-` and `+-` PostgreSQL makes two operators.
+        level.links += max(1, len(_CONVERTED.findall(text))) if kind == "operator" else 1
+        level.ranges += text.upper() == "BETWEEN"
+        level.most = max(level.most, level.links)
+        if level.links > MAX_CHAIN:
+            raise _too("has a chain of more than", MAX_CHAIN, "operators", place)
+
+
+_MARKS = frozenset({"open", "close", "comma", "semicolon", "operator", "dot"})
+
+
+def _one_more(count: int, most: int, of_what: str, place: int) -> int:
+    if count >= most:
+        raise _too("has more than", most, of_what, place)
+    return count + 1
 
 
 def _too(what: str, most: int, of_what: str, place: int) -> SqlTooLarge:

@@ -1,6 +1,9 @@
 """A walk through a statement's parse tree: every part is known and admitted, or refused."""
 
-from collections.abc import Callable, Iterable
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from core.sqlguard import names
@@ -30,16 +33,23 @@ DEFINITIONS = EXPRESSIONS | frozenset(
     """
     CreateStmt CreateTableAsStmt AlterTableStmt AlterTableCmd Constraint DefElem
     TableLikeClause PartitionSpec PartitionElem PartitionBoundSpec PartitionRangeDatum
-    PartitionCmd IntoClause IndexStmt ViewStmt CompositeTypeStmt CreateEnumStmt CreateRangeStmt
-    AlterEnumStmt CreateDomainStmt AlterDomainStmt CreateSeqStmt AlterSeqStmt
+    PartitionCmd ATAlterConstraint IntoClause IndexStmt ViewStmt CompositeTypeStmt CreateEnumStmt
+    CreateRangeStmt AlterEnumStmt CreateDomainStmt AlterDomainStmt CreateSeqStmt AlterSeqStmt
     CreateFunctionStmt FunctionParameter CreateTrigStmt DropStmt CommentStmt RenameStmt
     ObjectWithArgs ReturnStmt TriggerTransition
     """.split()  # noqa: SIM905  read more easily
 )
+# Statements that are never a part of another one.
+_WHOLE = {kind for kind in DEFINITIONS - EXPRESSIONS if kind.endswith("Stmt")} - {"ReturnStmt"}
 WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 # Functions whose result can be many times their arguments, and the argument that says how many.
 SIZED = {"repeat": 1, "lpad": 1, "rpad": 1, "array_fill": 1}
 MOST_TIMES, MOST_NUMBERS = 1_000_000, 10_000_000
+# PostgreSQL makes room for as many as the highest number says.
+MOST_PARAMETERS = 65_535
+# Their argument is a regclass, whether a cast says so or not.
+_OF_SEQUENCES = frozenset({"currval", "nextval", "setval"})
+_WIDTH = re.compile(r"%(?:\d+\$)?-?(\d+)")
 
 
 class Walk:
@@ -68,6 +78,7 @@ class Walk:
         self.is_owner = is_owner
         self._found: list[Relation] = []
         self._queries: set[str] = set()
+        self._sequences_at: set[int] = set()
         self.writes = False
 
     def refuse(self, message: str, location: int = -1) -> SqlRefused:
@@ -106,7 +117,7 @@ class Walk:
                 kind = node.DESCRIPTOR.name
             if kind in _LEAVES:
                 continue
-            count += kind != "List"
+            count += kind not in _UNCOUNTED
             if count > MAX_NODES:
                 raise SqlTooLarge(
                     f"The statement has more than {MAX_NODES:,} parts",
@@ -114,7 +125,7 @@ class Walk:
                     details=[{"statement": self._number}],
                 )
             location = getattr(node, "location", location) or location
-            if kind not in self._nodes:
+            if kind not in self._nodes or (count > 1 and kind in _WHOLE):
                 raise self.refuse(f"{_words(kind)} is not allowed here", location)
             visit = _VISITS.get(kind)
             if visit is not None:
@@ -123,7 +134,7 @@ class Walk:
                 if field.message_type is None:
                     continue
                 if field.is_repeated:
-                    stack.extend((each, location) for each in value)
+                    stack.extend((each, location) for each in value if not _is_constant(each))
                 else:
                     stack.append((value, location))
 
@@ -173,6 +184,8 @@ class Walk:
         is_catalogs = schema in (None, names.CATALOG)
         if is_catalogs and not names.is_function_admitted(name, schema):
             raise self.refuse(f"The function {name}() is not allowed", location)
+        if is_catalogs and name in _OF_SEQUENCES and node.args:
+            self._sequences_at |= _regclass_of_constant(node.args[0])
         self._sized(name, node.args, location)
 
     def _sized(self, name: str, arguments: Any, location: int) -> None:
@@ -186,37 +199,75 @@ class Walk:
                 raise self.refuse(
                     f"generate_series() of more than {MOST_NUMBERS:,} numbers", location
                 )
+        if name == "format" and arguments:
+            widths = [int(width) for width in _WIDTH.findall(_text(arguments[0]) or "")]
+            if max(widths, default=0) > MOST_TIMES:
+                raise self.refuse(f"{name}() to more than {MOST_TIMES:,}", location)
         place = SIZED.get(name)
         if place is None or len(arguments) <= place:
             return
         times = _number(arguments[place])
         if times is not None and times > MOST_TIMES:
             raise self.refuse(f"{name}() to more than {MOST_TIMES:,}", location)
-        first = arguments[0]
-        if first.WhichOneof("node") == "func_call":
-            inner = first.func_call.funcname[-1].string.sval
+        for inner in _functions(arguments[0]):
             if inner in SIZED:
                 raise self.refuse(f"{inner}() inside of {name}() is not allowed", location)
 
     def type(self, node: Any, location: int) -> None:
         parts = [part.string.sval for part in node.names]
+        if node.pct_type:
+            self._type_of_column(parts, location)
+            return
         if len(parts) > 2:
             raise self.refuse("A name of three parts is not allowed", location)
         if len(parts) == 2:
             self.schema(parts[0], location, names.CATALOG)
+        if parts[-1:] == ["regclass"] and location in self._sequences_at:
+            return
         if parts and not names.is_type_admitted(parts[-1]):
             raise self.refuse(f"The type {parts[-1]} is not allowed", location)
 
+    def _type_of_column(self, parts: list[str], location: int) -> None:
+        if len(parts) > 3:
+            raise self.refuse("A name of that many parts is not allowed", location)
+        if len(parts) == 3:
+            self.schema(parts[0], location)
+        if len(parts) > 1 and names.is_system(parts[-2]):
+            raise self.refuse(f'The relation "{parts[-2]}" is the service\'s own', location)
+
+    def _catalogs(self, parts: Any, location: int) -> None:
+        """The name of what the catalog has itself, too: an operator, a collation."""
+        if len(parts) > 2:
+            raise self.refuse("A name of three parts is not allowed", location)
+        if len(parts) == 2:
+            self.schema(parts[0].string.sval, location, names.CATALOG)
+
     def _operator(self, node: Any, location: int) -> None:
-        if len(node.name) > 1:
-            self.schema(node.name[0].string.sval, location, names.CATALOG)
+        self._catalogs(node.name, location)
+
+    def _compared(self, node: Any, location: int) -> None:
+        self._catalogs(node.oper_name, location)
+
+    def _sorted(self, node: Any, location: int) -> None:
+        self._catalogs(node.use_op, location)
 
     def _collation(self, node: Any, location: int) -> None:
-        if len(node.collname) > 1:
-            self.schema(node.collname[0].string.sval, location, names.CATALOG)
+        self._catalogs(node.collname, location)
 
-    def _select(self, node: Any, location: int) -> None:
+    def _sampled(self, node: Any, location: int) -> None:
+        self._catalogs(node.method, location)
+
+    def _parameter(self, node: Any, location: int) -> None:
+        if node.number > MOST_PARAMETERS:
+            raise self.refuse(f"There are at most {MOST_PARAMETERS:,} parameters", location)
+
+    def _option(self, node: Any, location: int) -> None:
+        if node.defname == "sequence_name":
+            self.qualified(node.arg.list.items, location)
+
+    def _select(self, node: Any, _location: int) -> None:
         if node.HasField("into_clause"):
+            location = node.into_clause.rel.location
             raise self.refuse("SELECT INTO is not allowed; use CREATE TABLE AS", location)
 
     def _query(self, node: Any, _location: int) -> None:
@@ -225,52 +276,121 @@ class Walk:
     def _written(self, _node: Any, _location: int) -> None:
         self.writes = True
 
-    def _like(self, node: Any, location: int) -> None:
-        self.relation(node.relation, location)
-
     def _index_element(self, node: Any, location: int) -> None:
-        for parts in (node.collation, node.opclass):
-            if len(parts) > 1:
-                self.schema(parts[0].string.sval, location, names.CATALOG)
+        self._catalogs(node.collation, location)
+        self._catalogs(node.opclass, location)
 
     def _constraint(self, node: Any, location: int) -> None:
         self.new_part(node.conname)
         if node.indexspace:
             raise self.refuse("Tablespaces are not allowed", location)
+        for exclusion in node.exclusions:
+            self._catalogs(exclusion.list.items[1].list.items, location)
 
 
-_LEAVES = frozenset(
-    {"A_Const", "String", "Integer", "Float", "Boolean", "BitString", "A_Star", "ParamRef"}
-)
+_LEAVES = frozenset({"A_Const", "String", "Integer", "Float", "Boolean", "BitString", "A_Star"})
+_UNCOUNTED = frozenset({"List", "ParamRef", "TypeCast", "TypeName"})
 _VISITS: dict[str, Callable[[Walk, Any, int], None]] = {
     "RangeVar": Walk.relation,
     "FuncCall": Walk._function,
     "TypeName": Walk.type,
     "A_Expr": Walk._operator,
+    "SubLink": Walk._compared,
+    "SortBy": Walk._sorted,
+    "RangeTableSample": Walk._sampled,
+    "ParamRef": Walk._parameter,
+    "DefElem": Walk._option,
     "CollateClause": Walk._collation,
     "SelectStmt": Walk._select,
     "CommonTableExpr": Walk._query,
     **dict.fromkeys(WRITES, Walk._written),
     "IndexElem": Walk._index_element,
+    "PartitionElem": Walk._index_element,
     "Constraint": Walk._constraint,
 }
 
 
-def _number(node: Any) -> float | None:
-    """The value of a constant number, with its sign; None: it is no constant."""
+def _is_constant(node: Any) -> bool:
+    is_node = node.DESCRIPTOR.name == "Node"
+    return is_node and bool(node.WhichOneof("node") == "a_const")
+
+
+def _regclass_of_constant(node: Any) -> set[int]:
+    """Where the type of 'name'::regclass stands, if it is one."""
+    if node.WhichOneof("node") != "type_cast" or _text(node.type_cast.arg) is None:
+        return set()
+    return {node.type_cast.type_name.location}
+
+
+def _functions(node: Any) -> Iterator[str]:
+    """The names of functions in an expression."""
+    stack = [node]
+    while stack:
+        message = stack.pop()
+        if message.DESCRIPTOR.name == "FuncCall":
+            yield message.funcname[-1].string.sval
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                stack.extend(value if field.is_repeated else [value])
+
+
+def _text(node: Any) -> str | None:
+    """The value of a constant text."""
     which = node.WhichOneof("node")
     if which == "type_cast":
-        return _number(node.type_cast.arg)
-    if which == "a_expr" and not node.a_expr.HasField("lexpr"):
-        inner = _number(node.a_expr.rexpr)
-        sign = node.a_expr.name[0].string.sval
-        return None if inner is None or sign not in "+-" else -inner if sign == "-" else inner
-    if which != "a_const":
+        return _text(node.type_cast.arg)
+    is_text = which == "a_const" and node.a_const.WhichOneof("val") == "sval"
+    return str(node.a_const.sval.sval) if is_text else None
+
+
+def _number(node: Any) -> float | None:
+    """The value of a number that is made of constants; None: it is not."""
+    match node.WhichOneof("node"):
+        case "type_cast":
+            return _number(node.type_cast.arg)
+        case "a_array_expr":
+            numbers = [_number(each) for each in node.a_array_expr.elements]
+            return math.prod(number for number in numbers if number is not None)
+        case "a_expr":
+            return _computed(node.a_expr)
+        case "a_const":
+            return _constant(node.a_const)
+    return None
+
+
+def _constant(node: Any) -> float | None:
+    try:
+        match node.WhichOneof("val"):
+            case "ival":
+                return float(node.ival.ival)
+            case "fval":
+                return float(node.fval.fval.replace("_", ""))
+            case "sval":
+                return float(node.sval.sval)
+    except ValueError:
+        pass
+    return None
+
+
+def _computed(node: Any) -> float | None:
+    sign, right = node.name[-1].string.sval, _number(node.rexpr)
+    left = _number(node.lexpr) if node.HasField("lexpr") else 0.0
+    if left is None or right is None or sign not in _ARITHMETIC:
         return None
-    value = node.a_const.WhichOneof("val")
-    if value == "ival":
-        return float(node.a_const.ival.ival)
-    return float(node.a_const.fval.fval) if value == "fval" else None
+    try:
+        return _ARITHMETIC[sign](left, right)
+    except (ArithmeticError, ValueError):
+        return None
+
+
+_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "^": math.pow,
+    "<<": lambda left, right: left * 2.0**right,
+}
 
 
 def _words(kind: str) -> str:

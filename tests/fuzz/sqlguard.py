@@ -1,0 +1,176 @@
+"""Mutates the corpora's statements, and looks for one that the guard does not survive.
+
+    python -m tests.fuzz.sqlguard --seconds 60 --seed 1
+
+The guard may admit a text or raise an AppError, within a second. Anything else ends the run with
+the text, as Python writes it, and the seed and number by which it comes again.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from core.sqlguard import Ruleset
+from tests.acceptance.sql.corpus import Call, attacks, legitimate
+from tests.acceptance.sql.stand_in import WORDS
+
+SECONDS_EACH = 1.0
+# What scanners and parsers stumble over, and what is refused.
+NOISE = [
+    "'", "''", "\\", "E'", "e'\\'", "$$", "$a$", "$1", "--", "/*", "*/", "\n", "\r", "\0", ";", ",",
+    "(", ")", "[", "]", "::", ".", "..", ":=", "=>", '"', 'U&"\\0070g_x"', "U&'", " UESCAPE '!'",
+    "é", "€", "\U0001f600", "\ufeff", "\u00a0", "CASE ", " END ", " NOT ", " AND ", " BETWEEN ",
+    " UNION ",
+    "WITH a AS (SELECT 1) ", "pg_catalog.", "pg_sleep(1)", "regclass", "TEMP ", "1.", ".5", "1e9",
+    "0x1F", "1_000", "9" * 30, "%", "+-", "@", "`", "OPERATOR(a.+)", "BEGIN ATOMIC ", " AS ", "*",
+]  # fmt: skip
+_SERVANT = """
+import json, sys, time
+from core.errors import AppError
+from core.sqlguard import Ruleset, admit
+for line in sys.stdin:
+    sql, ruleset = json.loads(line)
+    started = time.process_time()
+    try:
+        admit(sql, Ruleset(ruleset), own_schema="own")
+        found = "-"
+    except AppError as error:
+        found = type(error).__name__
+        if error.position is not None and not 1 <= error.position <= len(sql) + 1:
+            found = f"position {error.position}"
+    except BaseException as error:
+        found = f"raises {error!r}"
+    print(json.dumps([found, time.process_time() - started]), flush=True)
+"""
+
+
+@dataclass
+class Worker:
+    """A process that judges texts, for one of them may end it."""
+
+    process: "subprocess.Popen[str] | None" = field(default=None)
+
+    def judged(self, sql: str, ruleset: Ruleset = Ruleset.DML) -> tuple[str, float]:
+        """The name of the error, "-" for none, or what went wrong; and the seconds of work."""
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _SERVANT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps([sql, ruleset]) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            code = self.process.wait()
+            self.close()
+            return f"crash {code}", 0.0
+        found, seconds = json.loads(answer)
+        return found, seconds
+
+    def close(self) -> None:
+        if self.process is not None:
+            for stream in (self.process.stdin, self.process.stdout):
+                if stream is not None:
+                    stream.close()
+            self.process.wait()
+        self.process = None
+
+
+@cache
+def seeds() -> list[str]:
+    filled = [case.filled(WORDS) for case in [*attacks(), *legitimate()]]
+    return [
+        step.sql
+        for case in filled
+        for step in case.steps
+        if step.call is not Call.CLONE and len(step.sql) < 2_000
+    ]
+
+
+def mutated(choice: random.Random) -> str:
+    text = choice.choice(seeds())
+    for _ in range(choice.randint(1, 6)):
+        text = choice.choice([_swap, _delete, _double, _noise, _splice, _repeat])(text, choice)
+    return text[:100_000]
+
+
+def _swap(text: str, choice: random.Random) -> str:
+    words = text.split(" ")
+    one, other = choice.randrange(len(words)), choice.randrange(len(words))
+    words[one], words[other] = words[other], words[one]
+    return " ".join(words)
+
+
+def _delete(text: str, choice: random.Random) -> str:
+    begin, end = _span(text, choice)
+    return text[:begin] + text[end:]
+
+
+def _double(text: str, choice: random.Random) -> str:
+    begin, end = _span(text, choice)
+    return text[:end] + text[begin:end] + text[end:]
+
+
+def _repeat(text: str, choice: random.Random) -> str:
+    begin, end = _span(text, choice)
+    return text[:begin] + text[begin:end] * choice.choice([2, 20, 300, 3_000]) + text[end:]
+
+
+def _noise(text: str, choice: random.Random) -> str:
+    place = choice.randint(0, len(text))
+    any_character = chr(choice.choice([choice.randint(1, 127), choice.randint(128, 0xD7FF)]))
+    return text[:place] + choice.choice([*NOISE, any_character]) + text[place:]
+
+
+def _splice(text: str, choice: random.Random) -> str:
+    other = choice.choice(seeds())
+    return text[: choice.randint(0, len(text))] + other[choice.randint(0, len(other)) :]
+
+
+def _span(text: str, choice: random.Random) -> tuple[int, int]:
+    begin = choice.randint(0, len(text))
+    return begin, min(len(text), begin + choice.choice([1, 1, 3, 10, 50]))
+
+
+def fuzz(seconds: float, seed: int) -> dict[str, Any]:
+    """How many texts were judged, and the case that failed, if one did."""
+    worker, number, ends = Worker(), 0, time.monotonic() + seconds
+    try:
+        while time.monotonic() < ends:
+            number += 1
+            choice = random.Random(f"{seed}/{number}")  # noqa: S311  it must come again
+            sql, ruleset = mutated(choice), choice.choice(list(Ruleset))
+            found, taken = worker.judged(sql, ruleset)
+            if " " in found or taken > SECONDS_EACH:
+                problem = f"{found}, {taken:.2f} s"
+                return {"number": number, "ruleset": str(ruleset), "sql": sql, "problem": problem}
+    finally:
+        worker.close()
+    return {"number": number, "problem": None}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seconds", type=float, default=60)
+    options.add_argument("--seed", type=int, default=0)
+    chosen = options.parse_args()
+    found = fuzz(chosen.seconds, chosen.seed)
+    if found["problem"]:
+        print(f"seed {chosen.seed}, number {found['number']}, {found['ruleset']}")
+        print(f"{found['problem']}\n{found['sql']!r}")
+        sys.exit(1)
+    print(f"{found['number']} texts")
+
+
+if __name__ == "__main__":
+    main()
