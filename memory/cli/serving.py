@@ -19,6 +19,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
 from core.metrics import SHARED_FOLDER
 from core.postgres.startup import StartupError
@@ -26,7 +27,6 @@ from core.settings import Settings, without_password
 from core.telemetry import configure_logs
 from memory.app import create_app
 from memory.cli.session import open_services, say
-from memory.cli.workers import Server, Workers, keep_failure
 from memory.runtime import make_ready, server
 
 # Clients give idle connections up first (httpx after 5 s, many gateways after 60 s): a request on
@@ -66,15 +66,15 @@ def _serve(settings: Settings) -> None:
         banner = _banner(settings, ready, listener.getsockname()[1], key)
         if ready.workers == 1:
             app = _app(ready, embedded_in)
-            Server(_config(app), lambda: say(banner)).run(sockets=[listener])
+            _Server(_config(app), banner).run(sockets=[listener])
             return
         os.environ.update(_environment(ready, embedded_in))
         config = _config("memory.cli.serving:worker", factory=True, workers=ready.workers)
+        # Who calls from here on waits for a worker, and is not turned away.
+        listener.listen(config.backlog)
+        say(banner)
         with _shared_counts():
-            workers = Workers(config, [listener], lambda: say(banner))
-            workers.run()
-        if workers.failure:
-            raise StartupError(f"a worker can't start: {workers.failure}")
+            Multiprocess(config, sockets=[listener]).run()
 
 
 @contextmanager
@@ -101,7 +101,6 @@ def _app(settings: Settings, embedded_in: Path | None) -> FastAPI:
     and again, nor come after every few requests.
     """
     app = create_app(settings, embedded_in)
-    keep_failure(app)
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
@@ -160,6 +159,19 @@ def _config(app: Any, **options: Any) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         **options,
     )
+
+
+class _Server(uvicorn.Server):
+    """Says that it is ready when it is."""
+
+    def __init__(self, config: uvicorn.Config, banner: str) -> None:
+        super().__init__(config)
+        self._banner = banner
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            say(self._banner)
 
 
 def _environment(settings: Settings, embedded_in: Path | None) -> dict[str, str]:

@@ -1,28 +1,18 @@
-"""Several workers, as an operator runs them: all or none, one scrape for all, traces from each."""
+"""Several workers, as an operator runs them: one scrape for all, traces from each."""
 
 import os
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-import asyncpg
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.acceptance.test_commands import (
-    PATIENCE,
-    READY,
-    Outcome,
-    Place,
-    Serving,
-    new_place,
-    wait_until,
-)
+from tests.acceptance.test_commands import PATIENCE, READY, Place, Serving, new_place, wait_until
 from tests.otlp import Collector, collecting
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -49,7 +39,9 @@ def place(collector: Collector) -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def service(place: Place) -> Iterator[Serving]:
     with place.serving() as service:
-        yield service.ready()
+        service.ready()
+        wait_until(lambda: len(workers(service)) == 2)
+        yield service
 
 
 def workers(service: Serving) -> list[int]:
@@ -89,79 +81,8 @@ def asked(service: Serving, times: int) -> None:
         assert {answer.status_code for answer in pool.map(httpx.get, urls)} == {200}
 
 
-def begun(service: Serving) -> list[int]:
-    """Its worker processes, also those that are still starting."""
-    found = []
-    for pid in service.processes:
-        with suppress(FileNotFoundError, ProcessLookupError):
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
-    return found
-
-
-@asynccontextmanager
-async def numbers_left(place: Place, count: int) -> AsyncIterator[None]:
-    """Of the numbers that workers need, only so many are free meanwhile."""
-    connection = await asyncpg.connect(place.superuser_url)
-    try:
-        await connection.execute(
-            "UPDATE pgtwin.instance_lease SET holder = 'a test', expires_at = 'infinity'"
-            " WHERE instance IN (SELECT instance FROM pgtwin.instance_lease"
-            " WHERE expires_at <= clock_timestamp() OFFSET $1)",
-            count,
-        )
-        yield
-    finally:
-        await connection.execute(
-            "UPDATE pgtwin.instance_lease SET holder = '', expires_at = clock_timestamp()"
-            " WHERE holder = 'a test'"
-        )
-        await connection.close()
-
-
 COUNTED = {"name": "pgtwin_http_requests_total", "route": "/healthz", "code": "0"}
 LIMIT = {"name": "pgtwin_pool_connections_limit"}
-
-
-def test_the_service_is_ready_when_all_its_workers_are(service: Serving, place: Place) -> None:
-    assert len(workers(service)) == 2
-    with place.serving() as another:
-        wait_until(lambda: len(begun(another)) == 2)
-        slow, quick = begun(another)
-        os.kill(slow, signal.SIGSTOP)
-        wait_until(lambda: quick in workers(another))
-        time.sleep(1)
-        assert READY not in another.output()
-        os.kill(slow, signal.SIGCONT)
-        another.ready()
-        assert set(workers(another)) == {slow, quick}
-        asked(another, 20)
-
-
-async def test_a_service_whose_workers_can_not_all_start_ends_and_says_why(
-    service: Serving, place: Place
-) -> None:
-    async with numbers_left(place, 1):
-        started = time.monotonic()
-        words = ("serve", "--port", "0")
-        refused = Outcome.of(place.command(*words, PGTWIN_LOG_LEVEL="warning"))
-        assert time.monotonic() - started < 30
-    assert "a worker can't start: all 1024 instance numbers are taken" in refused.error
-    assert READY not in refused.output
-    assert service.process.poll() is None
-
-
-def test_a_service_ends_when_a_worker_dies_before_it_answers(
-    service: Serving, place: Place
-) -> None:
-    with place.serving(PGTWIN_LOG_LEVEL="warning") as another:
-        wait_until(lambda: len(begun(another)) == 2)
-        os.kill(begun(another)[0], signal.SIGKILL)
-        assert another.process.wait(30) == 1
-        assert another.errors() == "pgtwind: a worker can't start: it ended by signal 9\n"
-        assert READY not in another.output()
-        wait_until(lambda: another.processes == [])
-    assert service.process.poll() is None
 
 
 def test_a_scrape_is_the_sum_over_the_workers(service: Serving) -> None:
@@ -186,24 +107,6 @@ def test_of_a_killed_worker_the_counts_stay_and_the_gauges_vanish(service: Servi
     assert list(folder.glob(f"gauge_live*_{dead}.db")) == []
     asked(service, 5)
     assert total(service, **COUNTED) == before + 5
-
-
-async def test_a_worker_that_can_not_be_replaced_yet_is_tried_again(
-    service: Serving, place: Place
-) -> None:
-    [dead, other] = workers(service)
-    folder = shared_folder(other)
-    assert folder is not None
-    before = len(list(folder.glob("counter_*.db")))
-    async with numbers_left(place, 0):
-        os.kill(dead, signal.SIGKILL)
-        wait_until(lambda: "all 1024 instance numbers are taken" in service.errors())
-        assert workers(service) == [other]
-        asked(service, 5)
-    wait_until(lambda: len(set(workers(service)) - {dead}) == 2)
-    asked(service, 20)
-    # Of those that never served, nothing is left.
-    assert len(list(folder.glob("counter_*.db"))) == before + 1
 
 
 def test_restarts_of_the_embedded_server_reach_every_worker(place: Place, service: Serving) -> None:
@@ -236,7 +139,7 @@ def test_at_the_end_all_spans_are_sent_and_nothing_is_left(
 def test_a_killed_service_leaves_no_folder_and_the_restarts_are_kept(place: Place) -> None:
     with place.serving() as again:
         again.ready()
-        assert len(workers(again)) == 2
+        wait_until(lambda: len(workers(again)) == 2)
         assert total(again, "pgtwin_embedded_restarts_total") == 1
         folder = shared_folder(workers(again)[0])
         again.process.kill()
