@@ -1,4 +1,4 @@
-"""The first five minutes of the README, run as they stand there."""
+"""The commands of the README and of the first guide, run as they stand there."""
 
 import os
 import re
@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,16 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 READY_SECONDS, TOUR_SECONDS, STOP_SECONDS = 120, 120, 60
 
 
-def blocks_of_the_tour() -> list[str]:
-    section = re.search(
-        r"^## The first five minutes\n(.*?)(?=^## )",
-        (REPOSITORY / "README.md").read_text(),
-        re.MULTILINE | re.DOTALL,
-    )
-    assert section, "the README has no section The first five minutes"
-    return re.findall(r"^```bash\n(.*?)^```$", section[1], re.MULTILINE | re.DOTALL)
+README = REPOSITORY / "README.md"
+GUIDE = REPOSITORY / "docs" / "getting-started.md"
+DONE, NAME_TAKEN, NOT_FOUND, REFUSED = 0, 25010, 25013, 25020
+
+
+def commands_of(page: Path) -> str:
+    """All its commands in bash, in their order; what is only shown is in other blocks."""
+    blocks = re.findall(r"^```bash\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert blocks, f"{page.name} has no commands to run"
+    return "\n".join(blocks)
 
 
 @pytest.fixture
@@ -80,46 +83,85 @@ def export_line(service: subprocess.Popen[bytes], output: Path) -> str:
     raise AssertionError(f"not ready within {READY_SECONDS} s:\n{output.read_text()}")
 
 
-def test_the_first_five_minutes_work_as_written(environment: dict[str, str]) -> None:
+@dataclass(frozen=True)
+class Said:
+    """What the commands of a page printed."""
+
+    output: str
+
+    @property
+    def codes(self) -> list[int]:
+        """The code of each envelope, on a line of its own or indented."""
+        found = re.findall(r'^(?:\{|    )"code": ?(\d+)', self.output, re.MULTILINE)
+        return [int(code) for code in found]
+
+    @property
+    def made(self) -> list[str]:
+        """The ids of databases, from the answers that made them."""
+        return re.findall(r'"data":\{"database_id":(\d+),', self.output)
+
+
+def follow(page: Path, export: str, environment: dict[str, str]) -> Said:
+    """What a reader sees who pastes the page's commands into a new terminal."""
+    session = subprocess.run(
+        ["bash", "-c", "\n".join(["set -euo pipefail", export, commands_of(page)])],
+        cwd=REPOSITORY,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TOUR_SECONDS,
+    )
+    assert session.returncode == 0, f"{session.stdout}\n{session.stderr}"
+    return Said(session.stdout)
+
+
+def test_the_readme_and_the_first_guide_work_as_written(environment: dict[str, str]) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     if not os.access(REPOSITORY / ".venv" / "bin" / "pgtwind", os.X_OK):
-        pytest.skip("the README's commands name .venv/bin/pgtwind, which is not there")
+        pytest.skip("the guide's commands name .venv/bin/pgtwind, which is not there")
     if (REPOSITORY / ".env").exists():
-        pytest.skip("the repository's .env would send the README's commands to its own server")
-    blocks = blocks_of_the_tour()
+        pytest.skip("the repository's .env would send the guide's commands to its own server")
     with served(environment) as export:
-        session = subprocess.run(
-            ["bash", "-c", "\n".join(["set -euo pipefail", export, *blocks])],
-            cwd=REPOSITORY,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TOUR_SECONDS,
-        )
-    said = f"{session.stdout}\n{session.stderr}"
-    assert session.returncode == 0, said
-    codes = [int(code) for code in re.findall(r'^(?:\{|    )"code": ?(\d+)', session.stdout, re.M)]
-    created = described = listed = kept = modified = as_alice = dropped = 0
-    again, refused, gone = 25010, 25020, 25013
-    expected = [
+        taste = follow(README, export, environment)
+        tour = follow(GUIDE, export, environment)
+    created = described = dropped = DONE
+    assert taste.codes == [created, described, dropped], taste
+    [database] = taste.made
+    for schema in (f"prod_alice_{database}", f"test_alice_{database}"):
+        assert f'"schema_name": "{schema}"' in taste.output, taste
+    check_the_tour(tour)
+
+
+def check_the_tour(tour: Said) -> None:
+    created = described = modified = listed = kept = cloned = asked = dropped = DONE
+    assert tour.codes == [
         created,
         described,
-        listed,
-        again,
-        kept,
-        kept,
         modified,
-        refused,
-        as_alice,
+        listed,
+        NAME_TAKEN,
+        kept,
+        kept,
+        REFUSED,
+        cloned,
+        asked,
+        cloned,
+        listed,
         dropped,
-        gone,
-    ]
-    assert codes == expected, said
-    assert "\nHTTP 409\n" in session.stdout
-    ids = re.findall(r'"data":\{"database_id":(\d+),', session.stdout)
-    assert len(ids) == 3
-    assert ids[1] == ids[2] != ids[0]
-    assert re.search(r'"schema_name": "prod_alice_\d+"', session.stdout), said
-    assert '"description":"What people order"' in session.stdout
+        dropped,
+        dropped,
+        NOT_FOUND,
+    ], tour
+    database, returns, again, copy, empty = tour.made
+    assert returns == again
+    assert len({database, returns, copy, empty}) == 4
+    assert f'"schema_name": "prod_alice_{database}"' in tour.output, tour
+    assert '"description":"What people order"' in tour.output
+    assert "\nHTTP 409\n" in tour.output
+    [operation] = re.findall(r'\{"operation_id":.*', tour.output)
+    assert '"kind":"clone_database","state":"finished"' in operation
+    assert f'"database_id":{copy},' in operation
+    listed_names = re.findall(r'"name":"(orders_\w+)"', tour.output)
+    assert listed_names == ["orders_empty", "orders_copy"], tour
