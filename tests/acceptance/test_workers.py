@@ -63,6 +63,16 @@ def workers(service: Serving) -> list[int]:
     return found
 
 
+def spawned(service: Serving) -> list[int]:
+    """Those that have been started, however far they are."""
+    found = []
+    for pid in service.processes:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
 def shared_folder(pid: int) -> Path | None:
     with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
         for pair in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
@@ -239,8 +249,9 @@ async def test_a_worker_that_cannot_start_ends_the_service_in_one_line(
 
 async def test_a_worker_that_is_killed_before_it_serves_ends_the_service(elsewhere: Place) -> None:
     with elsewhere.serving(PGTWIN_WORKERS="2") as service:
-        wait_until(lambda: bool(workers(service)))
-        os.kill(workers(service)[0], signal.SIGKILL)
+        # One that has only begun to import what it needs.
+        wait_until(lambda: bool(spawned(service)))
+        os.kill(spawned(service)[0], signal.SIGKILL)
         assert service.process.wait(PATIENCE) == 1
         assert service.errors().startswith("pgtwind: a worker ended before it could serve")
         assert len(service.errors().splitlines()) == 1
