@@ -103,6 +103,8 @@ def configure_logs(settings: Settings) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # Nor does every step of the web server's start and end need a line.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # SQLAlchemy logs a pool's end under our class's module.
+    logging.getLogger("core.postgres.engine").setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -24,8 +24,11 @@ _FOR_THE_OPERATOR = (
 
 def in_one_line(error: Exception) -> str | None:
     """The message for the operator; None: a fault of the program's, to be shown whole."""
-    if isinstance(error, DBAPIError):
+    if isinstance(error, DBAPIError | asyncpg.PostgresError):
         return f"PostgreSQL: {one_line(error)}"
-    if isinstance(error, asyncpg.PostgresError):
-        return f"PostgreSQL: {one_line(error)}"
+    if isinstance(error, AppError) and isinstance(
+        error.__cause__, DBAPIError | asyncpg.PostgresError
+    ):
+        # A caller must not see it, and gets a sid to look it up by; the operator has only this.
+        return f"{error}: {one_line(error.__cause__)}"
     return str(error) if isinstance(error, _FOR_THE_OPERATOR) else None

@@ -19,7 +19,6 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.supervisors import Multiprocess
 
 from core.metrics import SHARED_FOLDER
 from core.postgres.startup import StartupError
@@ -27,6 +26,7 @@ from core.settings import Settings, without_password
 from core.telemetry import configure_logs
 from memory.app import create_app
 from memory.cli.session import open_services, say
+from memory.cli.workers import Supervisor, silence_uvicorn, watched
 from memory.runtime import make_ready, server
 
 # Clients give idle connections up first (httpx after 5 s, many gateways after 60 s): a request on
@@ -65,16 +65,29 @@ def _serve(settings: Settings) -> None:
         key = asyncio.run(_first_key(ready))
         banner = _banner(settings, ready, listener.getsockname()[1], key)
         if ready.workers == 1:
-            app = _app(ready, embedded_in)
-            _Server(_config(app), banner).run(sockets=[listener])
+            _serve_alone(_app(ready, embedded_in), listener, banner)
             return
         os.environ.update(_environment(ready, embedded_in))
-        config = _config("memory.cli.serving:worker", factory=True, workers=ready.workers)
-        # Who calls from here on waits for a worker, and is not turned away.
-        listener.listen(config.backlog)
-        say(banner)
         with _shared_counts():
-            Multiprocess(config, sockets=[listener]).run()
+            config = _config(None, workers=ready.workers)
+            Supervisor(config, [listener], worker, lambda: say(banner)).run()
+
+
+def _serve_alone(app: FastAPI, listener: socket.socket, banner: str) -> None:
+    """Serve in this process; what keeps the application from starting is raised as it is."""
+    failures: list[Exception] = []
+
+    def failed(error: Exception) -> None:
+        silence_uvicorn()
+        failures.append(error)
+
+    config = _config(watched(app, lambda: None, failed))
+    try:
+        _Server(config, banner).run(sockets=[listener])
+    except SystemExit:
+        for error in failures:
+            raise error from error.__cause__
+        raise
 
 
 @contextmanager

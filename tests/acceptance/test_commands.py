@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -216,11 +216,11 @@ def first(place: Place) -> Iterator[Serving]:
         yield service.ready()
 
 
-@pytest.fixture(scope="module")
-async def elsewhere(admin_url: str) -> AsyncIterator[Place]:
+@asynccontextmanager
+async def place_elsewhere(admin_url: str, **variables: str) -> AsyncIterator[Place]:
     """A place whose environment is what `pgtwind init` printed for a PostgreSQL elsewhere."""
     name = f"pgtwin_test_{secrets.token_hex(6)}"
-    with new_place(PGTWIN_MASTER_SECRET=MASTER_SECRET) as place:
+    with new_place(PGTWIN_MASTER_SECRET=MASTER_SECRET, **variables) as place:
         lines = place.said("init", "--admin-url", with_database(admin_url, name)).splitlines()
         settings = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
         assert list(settings) == ["DATABASE_URL", "PGTWIN_OWNER_URL", "PGTWIN_MASTER_SECRET"]
@@ -231,6 +231,12 @@ async def elsewhere(admin_url: str) -> AsyncIterator[Place]:
             connection = await asyncpg.connect(admin_url)
             await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
             await connection.close()
+
+
+@pytest.fixture(scope="module")
+async def elsewhere(admin_url: str) -> AsyncIterator[Place]:
+    async with place_elsewhere(admin_url) as place:
+        yield place
 
 
 def test_commands_explain_themselves(place: Place) -> None:
@@ -369,9 +375,11 @@ def test_migrate_goes_down_and_up_again_and_shows_its_sql(elsewhere: Place) -> N
 @pytest.mark.parametrize("moment", ["while they start", "while they serve"])
 def test_workers_do_not_outlive_a_killed_service(elsewhere: Place, moment: str) -> None:
     with elsewhere.serving(PGTWIN_WORKERS="2") as service:
-        service.ready()
         wait_until(lambda: len(service.processes) > 2)
-        if moment == "while they serve":
+        if moment == "while they start":
+            assert READY not in service.output()
+        else:
+            service.ready()
             assert call(service, "no key", "databases")["code"] == 25020
         service.process.kill()
         service.process.wait()

@@ -1,5 +1,6 @@
-"""The first five minutes of the README, run as they stand there."""
+"""The commands of README and of the first guide, run as they stand there."""
 
+import json
 import os
 import re
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,14 +19,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 READY_SECONDS, TOUR_SECONDS, STOP_SECONDS = 120, 120, 60
 
 
-def blocks_of_the_tour() -> list[str]:
-    section = re.search(
-        r"^## The first five minutes\n(.*?)(?=^## )",
-        (REPOSITORY / "README.md").read_text(),
-        re.MULTILINE | re.DOTALL,
-    )
-    assert section, "the README has no section The first five minutes"
-    return re.findall(r"^```bash\n(.*?)^```$", section[1], re.MULTILINE | re.DOTALL)
+def blocks(page: str) -> list[str]:
+    text = (REPOSITORY / page).read_text()
+    found = re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{page} has no commands"
+    return found
 
 
 @pytest.fixture
@@ -80,46 +78,77 @@ def export_line(service: subprocess.Popen[bytes], output: Path) -> str:
     raise AssertionError(f"not ready within {READY_SECONDS} s:\n{output.read_text()}")
 
 
-def test_the_first_five_minutes_work_as_written(environment: dict[str, str]) -> None:
+@pytest.fixture
+def said(environment: dict[str, str]) -> Iterator[Callable[[str], str]]:
+    """Gives what the commands of a page print, run in a shell of their own."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     if not os.access(REPOSITORY / ".venv" / "bin" / "pgtwind", os.X_OK):
-        pytest.skip("the README's commands name .venv/bin/pgtwind, which is not there")
+        pytest.skip("the commands name .venv/bin/pgtwind, which is not there")
     if (REPOSITORY / ".env").exists():
-        pytest.skip("the repository's .env would send the README's commands to its own server")
-    blocks = blocks_of_the_tour()
+        pytest.skip("the repository's .env would send the commands to its own server")
     with served(environment) as export:
-        session = subprocess.run(
-            ["bash", "-c", "\n".join(["set -euo pipefail", export, *blocks])],
-            cwd=REPOSITORY,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TOUR_SECONDS,
-        )
-    said = f"{session.stdout}\n{session.stderr}"
-    assert session.returncode == 0, said
-    codes = [int(code) for code in re.findall(r'^(?:\{|    )"code": ?(\d+)', session.stdout, re.M)]
-    created = described = listed = kept = modified = as_alice = dropped = 0
+
+        def run(page: str) -> str:
+            session = subprocess.run(
+                ["bash", "-c", "\n".join(["set -euo pipefail", export, *blocks(page)])],
+                cwd=REPOSITORY,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=TOUR_SECONDS,
+            )
+            assert session.returncode == 0, f"{session.stdout}\n{session.stderr}"
+            return session.stdout
+
+        yield run
+
+
+def codes(output: str) -> list[int]:
+    return [int(code) for code in re.findall(r'^(?:\{|    )"code": ?(\d+)', output, re.M)]
+
+
+def rows(output: str) -> list[object]:
+    """Those that each statement gave."""
+    answers = [json.loads(line) for line in output.splitlines() if line.startswith('{"code"')]
+    data = [answer.get("data", {}) for answer in answers]
+    return [each["exec_success"] for each in data if "exec_success" in each]
+
+
+def test_the_commands_work_as_written(said: Callable[[str], str]) -> None:
+    """Both pages on one service, as a reader follows them."""
+    readme_works_as_written(said("README.md"))
+    getting_started_works_as_written(said("docs/getting-started.md"))
+
+
+def readme_works_as_written(output: str) -> None:
+    table_made = inserted = selected = dropped = 0
+    assert codes(output) == [table_made, inserted, selected, dropped], output
+    assert rows(output) == [[{"id": 1}, {"id": 2}], [{"item": "tea", "price": 4.5}]]
+
+
+def getting_started_works_as_written(output: str) -> None:
+    created = described = table_made = inserted = selected = cloned = emptied = counted = 0
+    finished = counted_none = kept = modified = listed = dropped = 0
     again, refused, gone = 25010, 25020, 25013
-    expected = [
-        created,
-        described,
-        listed,
-        again,
-        kept,
-        kept,
-        modified,
-        refused,
-        as_alice,
-        dropped,
-        gone,
-    ]
-    assert codes == expected, said
-    assert "\nHTTP 409\n" in session.stdout
-    ids = re.findall(r'"data":\{"database_id":(\d+),', session.stdout)
-    assert len(ids) == 3
-    assert ids[1] == ids[2] != ids[0]
-    assert re.search(r'"schema_name": "prod_alice_\d+"', session.stdout), said
-    assert '"description":"What people order"' in session.stdout
+    expected = [created, described, again]
+    expected += [table_made, inserted, selected]
+    expected += [cloned, emptied, counted, finished, counted_none]
+    expected += [kept, kept, refused, modified, listed]
+    expected += [dropped, gone, dropped]
+    assert codes(output) == expected, output
+    assert re.search(r'"schema_name": "prod_alice_\d+"', output), output
+    assert "\nHTTP 409\n" in output
+    assert rows(output)[1] == [{"item": "tea", "price": 4.5}, {"item": "cup", "price": 9}]
+    # Of the source without rows, of its copy with them, of the copy's copy without data.
+    assert rows(output)[2:] == [[], [{"count": 2}], [{"count": 0}]]
+    assert '"kind":"clone_database","state":"finished"' in output
+    ids = re.findall(r'"data":\{"database_id":(\d+),', output)
+    assert len(ids) == 4
+    assert ids[2] == ids[3]
+    assert len(set(ids)) == 3
+    [listing] = re.findall(r'^.*"data":\{"databases":.*$', output, re.M)
+    names = [database["name"] for database in json.loads(listing)["data"]["databases"]]
+    assert names == ["orders_empty", "orders_copy", "orders"]
+    assert '"description":"What people order"' in listing
