@@ -1,12 +1,10 @@
 """A walk through a statement's parse tree: every part is known and admitted, or refused."""
 
-import math
-import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from core.sqlguard import names
+from core.sqlguard import constants, names
 from core.sqlguard.errors import SqlRefused, SqlTooLarge
 from core.sqlguard.limits import MAX_NODES
 from core.sqlguard.statements import Relation
@@ -190,7 +188,7 @@ class Walk:
 
     def _sized(self, name: str, arguments: Any, location: int) -> None:
         if name == "generate_series" and len(arguments) >= 2:
-            bounds = [_number(argument) for argument in arguments[:3]]
+            bounds = [constants.number(argument) for argument in arguments[:3]]
             first, last = bounds[0], bounds[1]
             step = bounds[2] if len(bounds) > 2 else 1
             if first is None or last is None or not step:
@@ -200,16 +198,16 @@ class Walk:
                     f"generate_series() of more than {MOST_NUMBERS:,} numbers", location
                 )
         if name == "format" and arguments:
-            widths = [int(width) for width in _WIDTH.findall(_text(arguments[0]) or "")]
+            widths = [float(width) for width in _WIDTH.findall(constants.text(arguments[0]) or "")]
             if max(widths, default=0) > MOST_TIMES:
                 raise self.refuse(f"{name}() to more than {MOST_TIMES:,}", location)
         place = SIZED.get(name)
         if place is None or len(arguments) <= place:
             return
-        times = _number(arguments[place])
+        times = constants.number(arguments[place])
         if times is not None and times > MOST_TIMES:
             raise self.refuse(f"{name}() to more than {MOST_TIMES:,}", location)
-        for inner in _functions(arguments[0]):
+        for inner in constants.functions(arguments[0]):
             if inner in SIZED:
                 raise self.refuse(f"{inner}() inside of {name}() is not allowed", location)
 
@@ -317,80 +315,9 @@ def _is_constant(node: Any) -> bool:
 
 def _regclass_of_constant(node: Any) -> set[int]:
     """Where the type of 'name'::regclass stands, if it is one."""
-    if node.WhichOneof("node") != "type_cast" or _text(node.type_cast.arg) is None:
+    if node.WhichOneof("node") != "type_cast" or constants.text(node.type_cast.arg) is None:
         return set()
     return {node.type_cast.type_name.location}
-
-
-def _functions(node: Any) -> Iterator[str]:
-    """The names of functions in an expression."""
-    stack = [node]
-    while stack:
-        message = stack.pop()
-        if message.DESCRIPTOR.name == "FuncCall":
-            yield message.funcname[-1].string.sval
-        for field, value in message.ListFields():
-            if field.message_type is not None:
-                stack.extend(value if field.is_repeated else [value])
-
-
-def _text(node: Any) -> str | None:
-    """The value of a constant text."""
-    which = node.WhichOneof("node")
-    if which == "type_cast":
-        return _text(node.type_cast.arg)
-    is_text = which == "a_const" and node.a_const.WhichOneof("val") == "sval"
-    return str(node.a_const.sval.sval) if is_text else None
-
-
-def _number(node: Any) -> float | None:
-    """The value of a number that is made of constants; None: it is not."""
-    match node.WhichOneof("node"):
-        case "type_cast":
-            return _number(node.type_cast.arg)
-        case "a_array_expr":
-            numbers = [_number(each) for each in node.a_array_expr.elements]
-            return math.prod(number for number in numbers if number is not None)
-        case "a_expr":
-            return _computed(node.a_expr)
-        case "a_const":
-            return _constant(node.a_const)
-    return None
-
-
-def _constant(node: Any) -> float | None:
-    try:
-        match node.WhichOneof("val"):
-            case "ival":
-                return float(node.ival.ival)
-            case "fval":
-                return float(node.fval.fval.replace("_", ""))
-            case "sval":
-                return float(node.sval.sval)
-    except ValueError:
-        pass
-    return None
-
-
-def _computed(node: Any) -> float | None:
-    sign, right = node.name[-1].string.sval, _number(node.rexpr)
-    left = _number(node.lexpr) if node.HasField("lexpr") else 0.0
-    if left is None or right is None or sign not in _ARITHMETIC:
-        return None
-    try:
-        return _ARITHMETIC[sign](left, right)
-    except (ArithmeticError, ValueError):
-        return None
-
-
-_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "^": math.pow,
-    "<<": lambda left, right: left * 2.0**right,
-}
 
 
 def _words(kind: str) -> str:

@@ -1,5 +1,7 @@
 """What the guard says of a statement, and where and why it refuses one."""
 
+from contextlib import suppress
+
 import pytest
 
 from core.errors import AppError
@@ -201,6 +203,8 @@ REFUSED = [
     (D, "SELECT «array_fill(1, ARRAY[10000, 10000])"),
     (D, "SELECT «format('%1$-1000000000s', 'x')"),
     (D, "SELECT «generate_series(1, 1000 * 1000 * 1000)"),
+    (D, "SELECT «generate_series(1, 0xFFFFFFFFFF)"),
+    (D, "SELECT «generate_series('1', '99_999_999_999')"),
     (L, "CREATE TABLE t (a int, «EXCLUDE USING gist (a WITH OPERATOR(other.=)))"),
     (L, "CREATE TABLE t (a int) PARTITION BY RANGE («a other.ops)"),
     (L, "CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY («SEQUENCE NAME other.s))"),
@@ -281,6 +285,45 @@ def test_a_refusal_points_at_the_part(ruleset: Ruleset, marked: str) -> None:
 )  # fmt: skip
 def test_what_programs_write_is_admitted(ruleset: Ruleset, sql: str) -> None:
     one(sql, ruleset)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "1" + " + 1" * 900,
+        "1" + "::int" * 900,
+        "'a'" + "::text" * 900,
+        "- " * 900 + "1",
+        "ARRAY[" * 190 + "1" + "]" * 190,
+        "9" * 5_000,
+        "'" + "9" * 5_000 + "'",
+        "'%" + "9" * 5_000 + "s'",
+        "1e400",
+        "'nan'",
+        "1 / 0",
+        "2 ^ 1000000000",
+        "0 ^ -1",
+        "1 << 1000000000",
+        "0xG",
+        "E''",
+    ],
+    ids=range(16),
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        "repeat('x', {})",
+        "repeat({}, 1)",
+        "format({}, 1)",
+        "nextval({})",
+        "array_fill(1, {})",
+        "generate_series(1, {})",
+        "generate_series({0}, {0}, {0})",
+    ],
+)
+def test_no_argument_is_too_strange_to_be_judged(call: str, argument: str) -> None:
+    with suppress(AppError):
+        one(f"SELECT {call.format(argument)}")
 
 
 def test_an_insert_may_pass_over_columns_that_are_generated() -> None:
