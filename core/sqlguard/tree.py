@@ -186,6 +186,24 @@ class Walk:
             self._sequences_at |= _regclass_of_constant(node.args[0])
         self._sized(name, node.args, location)
 
+    def _column(self, node: Any, location: int) -> None:
+        """PostgreSQL takes `f.name` for `name(f)`, where f is what a function gives."""
+        if len(node.fields) > 1:
+            self._attributes(node.fields[1:], location)
+
+    def _indirection(self, node: Any, location: int) -> None:
+        self._attributes(node.indirection, location)
+
+    def _attributes(self, parts: Iterable[Any], location: int) -> None:
+        """Refuse what is a call of a function, or a cast, in the form of an attribute."""
+        for part in parts:
+            name = part.string.sval if part.WhichOneof("node") == "string" else ""
+            is_call = names.is_catalog_function(name)
+            if is_call and not names.is_function_admitted(name, names.CATALOG):
+                raise self.refuse(f"The function {name}() is not allowed", location)
+            if name.startswith("reg") and not names.is_type_admitted(name):
+                raise self.refuse(f"The type {name} is not allowed", location)
+
     def _sized(self, name: str, arguments: Any, location: int) -> None:
         if name == "generate_series" and len(arguments) >= 2:
             bounds = [constants.number(argument) for argument in arguments[:3]]
@@ -291,6 +309,8 @@ _UNCOUNTED = frozenset({"List", "ParamRef", "TypeCast", "TypeName"})
 _VISITS: dict[str, Callable[[Walk, Any, int], None]] = {
     "RangeVar": Walk.relation,
     "FuncCall": Walk._function,
+    "ColumnRef": Walk._column,
+    "A_Indirection": Walk._indirection,
     "TypeName": Walk.type,
     "A_Expr": Walk._operator,
     "SubLink": Walk._compared,

@@ -226,7 +226,7 @@ REFUSED = [
     (O, "CREATE FUNCTION f() RETURNS int LANGUAGE sql «AS 'SELECT'''"),
     (O, "CREATE FUNCTION f() RETURNS void LANGUAGE sql BEGIN ATOMIC SELECT «pg_sleep(1); END"),
     (O, "«CREATE FUNCTION f() RETURNS void LANGUAGE sql BEGIN ATOMIC DROP TABLE t; END"),
-    (O, "CREATE FUNCTION f(a int DEFAULT «pg_backend_pid()) RETURNS int LANGUAGE sql RETURN 1"),
+    (O, "CREATE FUNCTION f(a int DEFAULT «inet_server_port()) RETURNS int LANGUAGE sql RETURN 1"),
     (O, "CREATE TRIGGER x AFTER INSERT ON t FOR EACH ROW WHEN («pg_sleep(1) IS NULL)"
         " EXECUTE FUNCTION f()"),
 ]  # fmt: skip
@@ -335,3 +335,23 @@ def test_an_insert_may_pass_over_columns_that_are_generated() -> None:
 def test_without_a_schema_of_its_own_no_name_is_qualified() -> None:
     with pytest.raises(AppError):
         admit(f"SELECT * FROM {OWN}.t", D)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT ('0'::float8).pg_sleep",
+        "SELECT ('x'::text).regclass",
+        "SELECT (('x'::text).pg_read_file)",
+        "SELECT f.pg_sleep FROM unnest(ARRAY[5.0::float8]) AS f",
+        "SELECT ('search_path'::text).current_setting",
+    ],
+)
+def test_a_call_in_the_form_of_an_attribute_is_refused(sql: str) -> None:
+    with pytest.raises(SqlRefused):
+        admit(sql, Ruleset.DML)
+
+
+def test_attributes_that_are_columns_are_admitted() -> None:
+    sql = "SELECT t.name, t.date, t.version, (t).length, (t.doc).path, t.internal FROM t"
+    assert len(admit(sql, Ruleset.DML)) == 1

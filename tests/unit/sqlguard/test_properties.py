@@ -18,7 +18,7 @@ FORBIDDEN = """
     pg_sleep_for pg_advisory_lock pg_try_advisory_xact_lock query_to_xml table_to_xml ts_stat
     ts_rewrite pg_notify pg_terminate_backend pg_cancel_backend pg_ls_dir pg_stat_file
     has_table_privilege pg_reload_conf pg_logical_emit_message pg_stat_get_activity txid_current
-    inet_server_addr pg_backend_pid current_query to_regclass pg_get_viewdef obj_description
+    inet_server_addr current_query to_regclass pg_get_viewdef obj_description
     RI_FKey_cascade_del
 """.split()  # noqa: SIM905  read more easily
 SPACES = st.sampled_from([" ", "\n", "\t", " /* ' */ ", ' -- "\n', "/* /* */ */", "\r\n"])
