@@ -23,6 +23,8 @@ SOURCE = (
 SOURCE_TABLES = 2
 STANDING = 3
 CLONE_EVERY, NEW_KEY_EVERY = 8, 12
+# By when a worker must have heard that a key was revoked.
+HEARD_SECONDS = 5.0
 
 _JSON = {"Content-Type": "application/json"}
 _CLONE_OF_NOTHING = {"database_id": UNKNOWN_ID, "new_database_name": "copy"}
@@ -159,7 +161,19 @@ class Client:
     async def _change_key(self) -> None:
         old, self._key = self._key, await self._keys.make(self._uid)
         await self._keys.revoke(old)
+        body = {"database_name": self._new_name()}
+        await self._call(
+            "wrong", "POST", "create_database", "not_authenticated", key=old, json=body
+        )
+        # Readers hear of it a moment later.
+        ends = time.monotonic() + HEARD_SECONDS
+        while time.monotonic() < ends and await self._may_read(old):
+            await asyncio.sleep(0.05)
         await self._call("wrong", "GET", "databases", "not_authenticated", key=old)
+
+    async def _may_read(self, key: str) -> bool:
+        headers = {"Authorization": f"Bearer {key}"}
+        return (await self._http.get("/v1/databases", headers=headers)).status_code == 200
 
     async def _mistake(self) -> None:
         """One wrong request; each has an answer of its own."""
