@@ -283,7 +283,7 @@ async def disturbed(service: HttpClients, bench: Bench) -> dict[str, Any]:
         try:
             await loud.dml(RUNAWAY)
         except RuntimeError as error:
-            if "StatementTimeout" not in str(error):
+            if "statement_timeout" not in str(error):
                 raise
 
     found: dict[str, Any] = {}
