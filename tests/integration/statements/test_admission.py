@@ -123,7 +123,7 @@ async def test_a_table_that_loses_its_users_shows_no_more_than_before(
     twin: Twin, owner: Owner, change: str
 ) -> None:
     await insert(twin, "notes", **ALICE)
-    changed = await twin.ddl(change)
+    changed = await twin.ddl(change, **{"as": "owner"})
     if changed.code == 0:
         for user in (ALICE, BOB):
             seen = await twin.dml("SELECT * FROM notes", **user)
@@ -137,7 +137,7 @@ async def test_a_table_that_loses_its_users_shows_no_more_than_before(
 
 async def test_a_users_column_that_is_renamed_and_made_anew(twin: Twin) -> None:
     await insert(twin, "notes", **ALICE)
-    renamed = await twin.ddl("ALTER TABLE notes RENAME COLUMN uid TO owner")
+    renamed = await twin.ddl("ALTER TABLE notes RENAME COLUMN uid TO owner", **{"as": "owner"})
     assert renamed.code == 0, renamed.body
     await twin.make("ALTER TABLE notes ADD COLUMN uid VARCHAR(64)")
     assert await twin.rows("SELECT * FROM notes", **BOB) == []

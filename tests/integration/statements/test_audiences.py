@@ -92,6 +92,11 @@ async def test_an_applications_key_needs_a_grant(twin: Twin, api_for: ApiFor) ->
         assert_refused(refused, 403, 25020)
     assert (await app.ddl("DROP TABLE notes", uid=twin.uid)).status in (403, 404)
     await revoked(twin)
+    # A worker hears of it a moment later.
+    for _ in range(100):
+        if await app.code("SELECT 1") != 0:
+            break
+        await asyncio.sleep(0.05)
     assert_refused(await app.dml("SELECT 1"), 404, 25013)
 
 
