@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 from core.postgres.embedded import EmbeddedServer
@@ -41,18 +42,24 @@ class PostgresForTests:
         self.admin_url = container.get_connection_url()
 
     def _start_embedded(self) -> None:
-        # PostgreSQL refuses to run as root, and its unprivileged user must reach the folder.
-        folder = Path(tempfile.mkdtemp(prefix="pgtwin-tests-"))
-        folder.chmod(0o711)
-        server = EmbeddedServer(folder, settings={"fsync": "off", "shared_buffers": "128MB"})
-        server.start()
+        with ExitStack() as stack:
+            self.admin_url = embedded_server(stack, shared_buffers="128MB")
+            self._stop = stack.pop_all().close
 
-        def stop() -> None:
-            server.stop()
-            shutil.rmtree(folder, ignore_errors=True)
 
-        self._stop = stop
-        self.admin_url = server.superuser_url
+def embedded_server(
+    stack: ExitStack | AsyncExitStack, major: int = 18, shared_buffers: str = "64MB"
+) -> str:
+    """Start a server of its own, which the stack ends; gives its administrator's URL."""
+    # PostgreSQL refuses to run as root, and its unprivileged user must reach the folder.
+    folder = Path(tempfile.mkdtemp(prefix=f"pgtwin-tests-{major}-"))
+    folder.chmod(0o711)
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    settings = {"fsync": "off", "shared_buffers": shared_buffers}
+    server = EmbeddedServer(folder, major=major, settings=settings)
+    server.start()
+    stack.callback(server.stop)
+    return server.superuser_url
 
 
 def _docker_answers() -> bool:

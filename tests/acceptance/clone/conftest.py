@@ -1,16 +1,12 @@
 """Services to clone with: over the server of all tests, and over the older bundled PostgreSQL."""
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from core.postgres.embedded import EmbeddedServer
 from memory.api_keys.service import NewKey
 from memory.caller import Scope
 from memory.doctor.service import drift
@@ -18,6 +14,7 @@ from memory.services import Services
 from tests.acceptance.clone.twins import Bench, Connection
 from tests.api import Api
 from tests.conftest import control_database, http_client, running, with_database
+from tests.server import embedded_server
 
 OURS, OLDER = "server", "pg16"
 Benches = Callable[[str], Awaitable[Bench]]
@@ -31,7 +28,7 @@ async def benches(admin_url: str) -> AsyncIterator[Benches]:
 
         async def bench(name: str) -> Bench:
             if name not in started:
-                url = admin_url if name == OURS else _older_server(stack)
+                url = admin_url if name == OURS else embedded_server(stack, major=16)
                 started[name] = await _bench(url, stack)
             return started[name]
 
@@ -48,17 +45,6 @@ async def bench(request: pytest.FixtureRequest, benches: Benches) -> AsyncIterat
 async def ours(benches: Benches) -> AsyncIterator[Bench]:
     yield (found := await benches(OURS))
     assert await found.services.database.transaction(drift) == []
-
-
-def _older_server(stack: AsyncExitStack) -> str:
-    # PostgreSQL refuses to run as root, and its unprivileged user must reach the folder.
-    folder = Path(tempfile.mkdtemp(prefix="pgtwin-tests-16-"))
-    folder.chmod(0o711)
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    server = EmbeddedServer(folder, major=16, settings={"fsync": "off", "shared_buffers": "64MB"})
-    server.start()
-    stack.callback(server.stop)
-    return server.superuser_url
 
 
 async def _bench(admin_url: str, stack: AsyncExitStack) -> Bench:

@@ -1,21 +1,17 @@
 """The attacked database of the corpora, over a real service."""
 
 import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
 
-from core.postgres.embedded import EmbeddedServer
 from core.sqlguard import Kind, Ruleset, Statement
 from memory.api_keys.service import NewKey
 from memory.app import create_app
@@ -25,6 +21,7 @@ from tests.acceptance.sql import corpus
 from tests.acceptance.sql.corpus import Acting, Call, Case, Expect, Step, Who
 from tests.api import Answer, Api
 from tests.conftest import control_database, http_client, with_database
+from tests.server import embedded_server
 
 APP, OWNER, NEIGHBOUR = "app1", "owner", "neighbour"
 # Short, for many attacks are nothing but long.
@@ -287,10 +284,12 @@ def _wrong_rows(step: Step, got: Answer) -> str | None:
     return None
 
 
-async def service(stack: AsyncExitStack, admin_url: str, mode: Mode) -> Service:
-    """Start a service in a mode; the stack ends it."""
-    if mode.major == 16:
-        admin_url = _older_server(stack)
+async def service(stack: AsyncExitStack, mode: Mode) -> Service:
+    """Start a service in a mode on a server of its own; the stack ends both.
+
+    Nobody else makes roles there, so that any change of them is an attack's.
+    """
+    admin_url = embedded_server(stack, major=mode.major)
     settings = await stack.enter_async_context(
         control_database(admin_url, harden=mode.is_hardened, **LIMITS)
     )
@@ -324,14 +323,3 @@ async def service(stack: AsyncExitStack, admin_url: str, mode: Mode) -> Service:
     made = Service(services, catalog, admin, owner, app_api, frozenset(features))
     await made.build_other()
     return made
-
-
-def _older_server(stack: AsyncExitStack) -> str:
-    # PostgreSQL refuses to run as root, and its unprivileged user must reach the folder.
-    folder = Path(tempfile.mkdtemp(prefix="pgtwin-tests-16-"))
-    folder.chmod(0o711)
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    server = EmbeddedServer(folder, major=16, settings={"fsync": "off", "shared_buffers": "64MB"})
-    server.start()
-    stack.callback(server.stop)
-    return server.superuser_url

@@ -22,14 +22,14 @@ Make = Callable[[Mode], Awaitable[Service]]
 
 
 @pytest.fixture(scope="session")
-async def in_mode(admin_url: str) -> AsyncIterator[Make]:
+async def in_mode() -> AsyncIterator[Make]:
     """Services by their mode, each started when it is first asked for."""
     started: dict[Mode, Service] = {}
     async with AsyncExitStack() as stack:
 
         async def make(mode: Mode) -> Service:
             if mode not in started:
-                started[mode] = await service(stack, admin_url, mode)
+                started[mode] = await service(stack, mode)
             return started[mode]
 
         yield make

@@ -9,11 +9,19 @@ from core.postgres.identifiers import Environment
 from core.settings import Settings
 from tests.api import Api
 from tests.conftest import MakeKey, http_client, running
+from tests.integration.test_bad_days import truth
 from tests.integration.test_clone import owner_session
 from tests.sql import NOTES, Twin
 
 Owner = Callable[..., AbstractAsyncContextManager[Any]]
 Worker = Callable[..., AbstractAsyncContextManager[tuple[FastAPI, Api]]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def nothing_is_left_half(settings: Settings, admin_url: str) -> AsyncIterator[None]:
+    """Other modules of this worker find the control database whole."""
+    yield
+    assert await truth(settings, admin_url).drift() == []
 
 
 @pytest.fixture

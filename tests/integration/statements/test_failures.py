@@ -108,8 +108,9 @@ async def test_errors_have_types(twin: Twin) -> None:
 
 async def test_a_schema_that_is_lost(admin: Api, admin_connection: Any, uid: str) -> None:
     twin = Twin(admin, await admin.create("orders", uid=uid), uid)
-    await admin_connection.execute(
-        "DELETE FROM pgtwin.schema_meta WHERE database_id = $1 AND env = 'test'", twin.id
+    [lost] = await admin_connection.fetch(
+        "DELETE FROM pgtwin.schema_meta WHERE database_id = $1 AND env = 'test' RETURNING *",
+        twin.id,
     )
     for refused in (
         await twin.dml("SELECT 1", env="test"),
@@ -118,6 +119,10 @@ async def test_a_schema_that_is_lost(admin: Api, admin_connection: Any, uid: str
     ):
         assert_failed(refused, 404, 25021, "schema_missing")
     assert await twin.value("SELECT 1") == 1
+    await admin_connection.copy_records_to_table(
+        "schema_meta", schema_name="pgtwin", records=[tuple(lost)], columns=list(lost.keys())
+    )
+    assert await twin.value("SELECT 1", env="test") == 1
 
 
 async def test_an_unknown_table_is_said_before_the_statements_kind(
