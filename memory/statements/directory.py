@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from core.cache import Cache
 from core.errors import InvalidRequest, NotAuthorized
 from core.metrics import Metrics
+from core.postgres.identifiers import Environment
 from memory.caller import Caller, Scope
 from memory.databases.errors import DatabaseNotFound, SpaceNotFound
 from memory.databases.models import DatabaseEntry
@@ -46,7 +47,8 @@ class Directory:
     """Databases by their id, kept while the worker hears of changes to them.
 
     That a database was dropped is not heard: its sessions have ended, so that whoever still knows
-    it meets that, calls `confirm`, and knows it no more.
+    it meets that, calls `confirm`, and knows it no more. Nor is it heard that one got back what it
+    had lost, so that one which lacks a schema is not kept.
     """
 
     def __init__(self, look_up: LookUp, metrics: Metrics | None) -> None:
@@ -70,7 +72,8 @@ class Directory:
         found = await self._look_up(database_id)
         if found is None:
             raise DatabaseNotFound
-        self._entries.put(database_id, found, version)
+        if found.schemas.keys() >= set(Environment):
+            self._entries.put(database_id, found, version)
         return found
 
     async def confirm(self, database_id: int) -> None:
