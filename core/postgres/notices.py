@@ -77,7 +77,8 @@ class Listener:
             self._ready()
             while not ended.is_set():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), self._every)
+                    async with asyncio.timeout(self._every):
+                        await ended.wait()
                     break
                 await self._check(connection)
         finally:
@@ -88,7 +89,9 @@ class Listener:
         self._echo = _ECHO + secrets.token_hex(8)
         self._echoed.clear()
         await connection.execute("SELECT pg_notify($1, $2)", self._channel.name, self._echo)
-        await asyncio.wait_for(self._echoed.wait(), PATIENCE_SECONDS)
+        # Before Python 3.12 `wait_for` forgets a cancellation that meets its end.
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._echoed.wait()
 
     def _on_notice(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         text = str(payload)

@@ -32,6 +32,10 @@ def is_open(keys: Any) -> bool:
     return bool(keys._keys._is_open)
 
 
+def is_unknown(keys: Any, prefix: str) -> bool:
+    return keys.get(prefix) is None
+
+
 async def until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SECONDS
     while not holds():
@@ -90,9 +94,9 @@ async def test_all_workers_hear_of_a_change(
             await admin_connection.execute(
                 "UPDATE pgtwin.api_key SET scopes = '{}' WHERE prefix = $1", prefix
             )
-        for client in (one, two):
+        for client, worker in ((one, services), (two, other)):
             if change == "narrow":
-                await until(lambda: other.known_keys.get(prefix) is None)
+                await until(partial(is_unknown, worker.known_keys, prefix))
                 assert (await Api(client).get("databases")).status == 403
             else:
                 await refused(Api(client))
@@ -173,6 +177,40 @@ async def test_a_connection_that_carries_nothing_counts_as_lost(
     await until(lambda: events[:2] == ["ready", "lost"])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_listening_ends_when_cancelled_while_the_echo_comes(
+    settings: Settings, turns: int
+) -> None:
+    loop = asyncio.get_running_loop()
+    listener = Listener(
+        settings.dsn or "",
+        "pgtwin_test",
+        heard=lambda _: None,
+        ready=lambda: None,
+        lost=lambda: None,
+        every=0.01,
+    )
+    echoed, echoes = listener._on_notice, 0
+
+    def cancel_in(left: int) -> None:
+        if left:
+            loop.call_soon(cancel_in, left - 1)
+        else:
+            task.cancel()
+
+    def on_notice(*notice: Any) -> None:
+        nonlocal echoes
+        echoes += 1
+        echoed(*notice)
+        if echoes == 2:
+            cancel_in(turns)
+
+    listener._on_notice = on_notice  # type: ignore[method-assign, assignment]
+    task = asyncio.create_task(listener.keep())
+    await asyncio.wait({task}, timeout=SECONDS)
+    assert task.cancelled()
 
 
 async def test_a_look_up_that_meets_a_revocation_keeps_nothing(
