@@ -1,6 +1,7 @@
 """What callers may send: the types that inputs are made of, with their limits."""
 
 import re
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -14,6 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from core.ids import LARGEST, SMALLEST
+from core.postgres.identifiers import Environment
 from memory.api.mounts import is_drop_in
 from memory.caller import APP_ID_TEXT
 
@@ -147,3 +149,15 @@ class DatabaseAddress(Input):
     database_id: DatabaseId
     uid: Uid | None = None
     space_id: SpaceId = ""
+
+
+class Environments(StrEnum):
+    """Which of a database's environments."""
+
+    BOTH = "both"
+    PROD = "prod"
+    TEST = "test"
+
+    @property
+    def each(self) -> list[Environment]:
+        return [one for one in Environment if self in (Environments.BOTH, one)]

@@ -14,6 +14,7 @@ from memory.inputs import (
     DatabaseAddress,
     DatabaseName,
     Description,
+    Environments,
     Input,
     SpaceId,
     Uid,
@@ -32,12 +33,6 @@ class DropDatabase(DatabaseAddress):
     pass
 
 
-class CloneEnvironment(StrEnum):
-    BOTH = "both"
-    PROD = "prod"
-    TEST = "test"
-
-
 class CloneData(StrEnum):
     ALL = "all"
     NONE = "none"
@@ -47,16 +42,12 @@ class CloneDatabase(DatabaseAddress):
     V1_ONLY = frozenset({"env", "data"})
 
     new_database_name: DatabaseName
-    env: CloneEnvironment = Field(
-        CloneEnvironment.BOTH, description="What is copied; the other environment is empty"
+    env: Environments = Field(
+        Environments.BOTH, description="What is copied; the other environment is empty"
     )
     data: CloneData = Field(
         CloneData.ALL, description="`none` copies the definition without the rows"
     )
-
-    @property
-    def environments(self) -> list[Environment]:
-        return [each for each in Environment if self.env in ("both", each)]
 
 
 class AppGrant(DatabaseAddress):

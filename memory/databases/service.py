@@ -111,7 +111,7 @@ class DatabaseService:
             found = {each.env: each for each in await self._databases.schemas(source.id)}
             names = {
                 environment: (found[environment].schema_name, targets[environment].schema_name)
-                for environment in body.environments
+                for environment in body.env.each
             }
             operation = self._operation("clone_database", acting, copy.id)
             operation.arguments = {

@@ -8,7 +8,7 @@ from core.errors import InvalidRequest
 from core.postgres.identifiers import Environment
 from memory.api.envelope import Answer
 from memory.caller import APP_ID_TEXT, is_app_id
-from memory.inputs import DatabaseAddress
+from memory.inputs import DatabaseAddress, Environments
 
 
 class Audience(StrEnum):
@@ -20,12 +20,6 @@ class Audience(StrEnum):
 
     END_USER = "end_user"
     OWNER = "owner"
-
-
-class DdlEnvironment(StrEnum):
-    BOTH = "both"
-    PROD = "prod"
-    TEST = "test"
 
 
 class Explain(StrEnum):
@@ -63,7 +57,7 @@ class ExecDdl(DatabaseAddress):
             examples=["CREATE TABLE notes (id BIGSERIAL PRIMARY KEY, uid VARCHAR(64), body TEXT)"],
         ),
     ]
-    env: DdlEnvironment = Field(DdlEnvironment.BOTH, description="Where it is done")
+    env: Environments = Field(Environments.BOTH, description="Where it is done")
     as_: Audience | None = Field(
         None,
         alias="as",
@@ -77,10 +71,6 @@ class ExecDdl(DatabaseAddress):
     def keeps(self) -> bool:
         """Whether it leaves anything, be it its answer."""
         return not self.dry_run
-
-    @property
-    def environments(self) -> list[Environment]:
-        return [each for each in Environment if self.env in ("both", each)]
 
 
 class ExecDml(DatabaseAddress):

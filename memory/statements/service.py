@@ -70,7 +70,7 @@ class StatementService:
         caller.require(Scope.SQL_DDL)
         async with self._journal.entry("exec_ddl", caller, access, body.ddl, body.env.value):
             ruleset = Ruleset.OWNER_DDL if body.as_ is Audience.OWNER else Ruleset.DDL
-            places = [Place(access.database, each, None) for each in body.environments]
+            places = [Place(access.database, each, None) for each in body.env.each]
             own = places[0].schema.name if len(places) == 1 else None
             statements = await self._judge(body.ddl, ruleset, own)
 
