@@ -19,7 +19,7 @@ from core.postgres.engine import Database, create_engine
 from core.settings import Settings
 from memory.api import probes
 from memory.api.middleware import RequestMiddleware
-from memory.api.v1 import routers
+from memory.api.v1 import mount
 from memory.api_keys.tasks import keep_last_used
 from memory.changes import hear_of_changes
 from memory.idempotency.tasks import keep_clean
@@ -74,8 +74,7 @@ def create_app(settings: Settings, embedded_in: Path | None = None) -> FastAPI:
     # All errors become envelopes at one place, the middleware.
     app.add_exception_handler(RequestValidationError, _pass_on)
     app.add_exception_handler(HTTPException, _pass_on)
-    for router in routers():
-        app.include_router(router)
+    mount(app)
     app.include_router(probes.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     return app

@@ -1,8 +1,4 @@
-"""What endpoints ask for, and how it is made for a request.
-
-What FastAPI calls is a coroutine, for it runs plain functions in a thread, and has few
-parameters, for each of them costs more than what is looked up here.
-"""
+"""What endpoints ask for, and how it is made for a request: see `memory.api.arguments`."""
 
 from typing import Annotated
 
@@ -37,13 +33,18 @@ def session(request: Request) -> Session:
     return found
 
 
-async def authenticated(request: Request, credentials: Credentials) -> callers.Caller:
-    """On `/v1` the key's caller; on the drop-in mount the one that the gateway vouches for."""
+async def authenticate(request: Request) -> callers.Caller:
+    """On `/v1` the key's caller; on the drop-in mount the one that the gateway vouches for.
+
+    Raises:
+        NotAuthenticated, NotAuthorized, InvalidRequest
+    """
     if is_drop_in():
         return await vouched_caller(request, services(request).settings)
-    if credentials is None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
         raise NotAuthenticated
-    parts, token = services(request), credentials.credentials
+    parts = services(request)
     if request.state.session is not None:
         # Whoever changes databases is looked up in the transaction that changes them.
         keys, is_write = parts.api_keys(session(request)), request.method == "POST"
@@ -54,30 +55,36 @@ async def authenticated(request: Request, credentials: Credentials) -> callers.C
     return await parts.database.reading(lambda own: parts.api_keys(own).authenticate(token))
 
 
-async def operation_service(request: Request) -> OperationService:
+def authenticated(request: Request, _in_the_document: Credentials = None) -> callers.Caller:
+    """The caller, whom the route has authenticated."""
+    found: callers.Caller = request.state.caller
+    return found
+
+
+def operation_service(request: Request) -> OperationService:
     return services(request).operations(session(request))
 
 
-async def operation_runner(request: Request) -> OperationRunner:
+def operation_runner(request: Request) -> OperationRunner:
     return services(request).runner
 
 
-async def after_commit(request: Request) -> AfterCommitWork:
+def after_commit(request: Request) -> AfterCommitWork:
     work: AfterCommitWork = request.state.after_commit
     return work
 
 
-async def statement_service(request: Request) -> StatementService:
+def statement_service(request: Request) -> StatementService:
     return services(request).statements
 
 
-async def kept_answer(request: Request) -> KeptAnswer:
+def kept_answer(request: Request) -> KeptAnswer:
     """For an endpoint that stores its answer itself, in the transaction of a tenant's session."""
     claim, request.state.claim = request.state.claim, None
     return KeptAnswer(services(request), claim)
 
 
-async def database_service(request: Request) -> DatabaseService:
+def database_service(request: Request) -> DatabaseService:
     return services(request).databases(session(request))
 
 

@@ -6,11 +6,13 @@ from typing import Any
 import orjson
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from core.errors import (
     AppError,
     BodyTooLarge,
+    ClientGone,
     DatabaseUnavailable,
     InvalidRequest,
     LockTimeout,
@@ -62,10 +64,9 @@ def as_app_error(error: Exception) -> AppError:
     """The service's error for any exception; `Unexpected` for one that nobody foresaw."""
     if isinstance(error, RequestValidationError):
         return _invalid(error.errors())
+    if isinstance(error, ClientDisconnect):
+        return ClientGone()
     if isinstance(error, HTTPException):
-        # FastAPI hides what happens while it reads a body behind a 400.
-        if isinstance(error.__cause__, AppError):
-            return error.__cause__
         return _BY_STATUS.get(error.status_code, Unexpected)()
     return error if isinstance(error, AppError) else Unexpected()
 

@@ -12,6 +12,7 @@ from core.errors import InvalidRequest
 from core.postgres.engine import Session
 from core.telemetry import current_sid
 from memory.api import deps
+from memory.api.arguments import validated
 from memory.api.errors import with_errors
 from memory.caller import Caller
 from memory.idempotency.errors import IdempotencyKeyReused, RequestInFlight
@@ -24,8 +25,6 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 JSON = "application/json"
 # The envelope's own: it stands before the data.
 _SID = re.compile(rb'"sid":\s*"[^"]*"')
-_uid = TypeAdapter(Uid)
-
 Key = Annotated[
     str | None,
     Header(
@@ -38,6 +37,8 @@ Key = Annotated[
         examples=["5f0c2a7e-order-4711"],
     ),
 ]
+_key: TypeAdapter[Any] = TypeAdapter(Key)
+_uid = TypeAdapter(Uid)
 
 
 class Replay(Exception):
@@ -54,18 +55,20 @@ class Replay(Exception):
         return Response(body, self._found.status, headers, media_type=JSON)
 
 
-async def claim_key(
-    request: Request,
-    caller: deps.Caller,
-    key: Key = None,
-) -> None:
+def documented_key(_in_the_document: Key = None) -> None:
+    """For the OpenAPI document: writes take the header."""
+
+
+async def claim_key(request: Request, caller: Caller) -> None:
     """Claim the request's key, if it has one, for its authenticated caller.
 
     Raises:
-        Replay, InvalidRequest, IdempotencyKeyReused, RequestInFlight
+        Replay, RequestValidationError, InvalidRequest, IdempotencyKeyReused, RequestInFlight
     """
-    if key is None:
+    given = request.headers.get(HEADER)
+    if given is None:
         return
+    key = validated(_key, given, "header", HEADER)
     if len(request.headers.getlist(HEADER)) > 1:
         message = "given more than once"
         raise InvalidRequest(

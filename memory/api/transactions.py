@@ -12,45 +12,63 @@ from core.errors import ClientGone, UnsupportedMediaType
 from core.postgres.engine import Database, Session
 from core.telemetry import current_request
 from memory.api.after_commit import AfterCommit
-from memory.api.idempotency import HEADER, Replay, claim_key, documented_on, store_answer
+from memory.api.arguments import Arguments
+from memory.api.deps import authenticate
+from memory.api.idempotency import (
+    HEADER,
+    JSON,
+    Replay,
+    claim_key,
+    documented_key,
+    documented_on,
+    store_answer,
+)
 from memory.api.mounts import current
+
+# A client that goes away is not looked for before.
+SHORT_SECONDS = 0.05
 
 
 class TransactionalRoute(APIRoute):
-    """Runs the endpoint, its dependencies included, inside `Database.transaction`; a GET, whose
-    statements need no common moment, inside `Database.reading`.
+    """Runs the endpoint inside `Database.transaction`; a GET, whose statements need no common
+    moment, inside `Database.reading`.
 
     A dependency with `yield` can't do this: the endpoint can't be run again from within it.
-    The session is the request's `state.session`. A POST is a write, and takes an
-    Idempotency-Key: its caller authenticated, the key is claimed before all else, and the
-    answer stored in the same transaction.
+    The session is the request's `state.session`, the authenticated caller its `state.caller`. A
+    POST is a write, and takes an Idempotency-Key: its caller authenticated, the key is claimed
+    before all else, and the answer stored in the same transaction.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         if "POST" in (options.get("methods") or ()):
-            options["dependencies"] = [*(options.get("dependencies") or ()), Depends(claim_key)]
+            described = Depends(documented_key)
+            options["dependencies"] = [*(options.get("dependencies") or ()), described]
             options["responses"] = documented_on(options.get("responses") or {})
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-        path = self.path
+        path, arguments = self.path, Arguments(self.endpoint, self.path)
 
-        async def handle_in_transaction(request: Request) -> Response:
+        async def handle(request: Request) -> Response:
             context = current_request()
             if context is not None:
                 context.route = f"{current()}{path}"
-            _require_json(request)
+            is_write = request.method == "POST"
+            if is_write:
+                _require_json(request)
             database: Database = request.app.state.services.database
 
             async def work(session: Session | None) -> Response:
                 request.state.session = session
                 request.state.after_commit = AfterCommit()
                 request.state.claim = None
-                try:
-                    response = await handle(request)
-                except Replay as replay:
-                    return replay.response()
+                request.state.caller = caller = await authenticate(request)
+                if is_write:
+                    try:
+                        await claim_key(request, caller)
+                    except Replay as replay:
+                        return replay.response()
+                response = _response(await self.endpoint(**await arguments.of(request)))
                 if session is not None:
                     await store_answer(request, session, response)
                 return response
@@ -59,7 +77,7 @@ class TransactionalRoute(APIRoute):
             await request.state.after_commit.run()
             return response
 
-        return handle_in_transaction
+        return handle
 
     async def run(
         self,
@@ -87,34 +105,57 @@ class StatementRoute(TransactionalRoute):
     ) -> Response:
         # Then what is received next is that the client has gone.
         await request.body()
-        if HEADER in request.headers:
-            return await _while_connected(request, database.transaction(work))
-        return await _while_connected(request, work(None))
+        async with _WhileConnected(request):
+            if HEADER in request.headers:
+                return await database.transaction(work)
+            return await work(None)
 
 
-async def _while_connected(request: Request, answering: Awaitable[Response]) -> Response:
-    task = asyncio.ensure_future(answering)
-    leaving = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGone
-        return task.result()
-    finally:
-        leaving.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+class _WhileConnected:
+    """Cancels the task that is in it when the client goes away.
+
+    Most work is done before it would be worth the looking.
+
+    Raises:
+        ClientGone
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._looking: asyncio.Task[None] | None = None
+        self._is_gone = False
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(SHORT_SECONDS, self._look)
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+        if self._is_gone and self._task is not None:
+            self._task.uncancel()
+            if isinstance(error, asyncio.CancelledError):
+                raise ClientGone from None
+
+    def _look(self) -> None:
+        self._looking = asyncio.ensure_future(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._is_gone = True
+        if self._task is not None:
+            self._task.cancel()
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+def _response(answer: Any) -> Response:
+    if isinstance(answer, Response):
+        return answer
+    return Response(answer.model_dump_json(by_alias=True), media_type=JSON)
 
 
 def _require_json(request: Request) -> None:
-    if request.method not in ("POST", "PUT", "PATCH"):
-        return
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (
         kind.startswith("application/") and kind.endswith("+json")

@@ -1,6 +1,6 @@
 """Which routers are on which mount."""
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 
 from memory.api.mounts import Mount
 from memory.databases import endpoints as databases
@@ -8,15 +8,13 @@ from memory.operations import endpoints as operations
 from memory.statements import endpoints as statements
 
 
-def routers() -> list[APIRouter]:
-    v1 = APIRouter(prefix=Mount.V1, tags=["v1"])
-    v1.include_router(databases.actions)
-    v1.include_router(databases.grants)
-    v1.include_router(databases.reads)
-    v1.include_router(statements.actions)
-    v1.include_router(operations.reads)
+def mount(app: FastAPI) -> None:
+    """Routers are asked one after the other which of them has a path: what is called most often
+    stands first, and none is in another.
+    """
+    shared = (statements.actions, databases.actions)
+    for router in (*shared, databases.reads, databases.grants, operations.reads):
+        app.include_router(router, prefix=Mount.V1, tags=["v1"])
     # Not in the OpenAPI document, whose statuses, keys and strictness are those of /v1.
-    drop_in = APIRouter(prefix=Mount.DROP_IN, include_in_schema=False)
-    drop_in.include_router(databases.actions)
-    drop_in.include_router(statements.actions)
-    return [v1, drop_in]
+    for router in shared:
+        app.include_router(router, prefix=Mount.DROP_IN, include_in_schema=False)

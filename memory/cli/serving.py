@@ -25,6 +25,7 @@ from core.postgres.startup import StartupError
 from core.settings import Settings, without_password
 from core.telemetry import configure_logs
 from memory.app import create_app
+from memory.cli.one_write import OneWriteProtocol
 from memory.cli.session import open_services, say
 from memory.cli.workers import Supervisor, silence_uvicorn, watched
 from memory.runtime import make_ready, server
@@ -163,6 +164,7 @@ def _config(app: Any, **options: Any) -> uvicorn.Config:
     # Behind a gateway its address counts, not what a client writes into X-Forwarded-For.
     return uvicorn.Config(
         app,
+        http=OneWriteProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
