@@ -119,6 +119,21 @@ async def test_a_statement_is_described_and_then_executed(url: str) -> None:
         assert tap.kinds == "X"
 
 
+async def test_a_statement_that_gives_nothing_is_one_round_trip(url: str) -> None:
+    async with tapped(url) as (tenant, tap):
+        assert tap.messages == []
+        outcome = await tenant.run_utility("CREATE TABLE made (id int)")
+        assert tap.kinds == "PBES"
+        assert (outcome.tag, outcome.columns, list(outcome.rows)) == ("CREATE TABLE", (), [])
+        with pytest.raises(asyncpg.PostgresSyntaxError, match="multiple commands"):
+            await tenant.run_utility("DROP TABLE made; DROP TABLE item")
+        with pytest.raises(StatementTimeout):
+            await tenant.run_utility("DO $$BEGIN PERFORM pg_sleep(60); END$$", timeout=0.1)
+        await tenant.run_utility("DROP TABLE made")
+        assert (await tenant.run("SELECT 1")).rows[0][0] == "1"
+        await tenant.close()
+
+
 async def test_new_types_are_asked_for_once_and_together(url: str) -> None:
     async with tapped(url) as (tenant, tap):
         outcome = await tenant.run("SELECT $1::mood, ARRAY['b']::mood[]", ["a"])
