@@ -12,6 +12,7 @@ from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP, PreparedStatementSta
 from core.errors import DatabaseUnavailable, InvalidRequest, ResultTooLarge, StatementTimeout
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
+from core.postgres.server_login import ServerLogin
 from core.postgres.type_book import DESCRIBE, PostgresType, TypeBook
 from core.postgres.values import Column, JsonValue, Row, encode_all
 
@@ -59,45 +60,67 @@ class Outcome:
 
 
 async def connect_tenant(
-    dsn: str,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    server_settings: Mapping[str, str] | None = None,
-    timeout: float,
-    byte_limit: int,
-    cancel_grace: float = CANCEL_GRACE,
+    dsn: str, *, user: str | None = None, password: str | None = None, **options: Any
 ) -> "TenantConnection":
-    """Log in; nothing but the startup message is sent.
+    """Log in once.
 
+    Args:
+        options: of `TenantServer`.
+
+    Raises:
+        DatabaseUnavailable: there is no connection within its time.
+    """
+    return await TenantServer(dsn, **options).log_in(user, password)
+
+
+class TenantServer:
+    """
     Args:
         timeout: seconds for the login, and for statements that do not go through `run`.
         byte_limit: what one `run` or `run_many` may answer, as PostgreSQL's messages.
-
-    Raises:
-        DatabaseUnavailable: there is no connection within that time.
     """
-    try:
-        connection: TenantConnection = await asyncpg.connect(
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        server_settings: Mapping[str, str] | None = None,
+        timeout: float,
+        byte_limit: int,
+        cancel_grace: float = CANCEL_GRACE,
+    ) -> None:
+        self._byte_limit, self._cancel_grace = byte_limit, cancel_grace
+        given = server_settings or {}
+        self._login = ServerLogin(
             dsn,
-            user=user,
-            password=password,
-            connection_class=TenantConnection,
+            TenantConnection,
+            timeout,
             statement_cache_size=0,
-            timeout=timeout,
             command_timeout=timeout,
-            server_settings={
-                "timezone": "UTC",
-                "jit": "off",
-                **(server_settings or {}),
-                **TEXT_FORMS,
-            },
+            server_settings={"timezone": "UTC", "jit": "off", **given, **TEXT_FORMS},
         )
-    except (OSError, TimeoutError) as error:
-        raise DatabaseUnavailable from error
-    connection.byte_limit = byte_limit
-    connection.cancel_grace = cancel_grace
-    return connection
+
+    async def log_in(
+        self, user: str | None = None, password: str | None = None
+    ) -> "TenantConnection":
+        """Log in; nothing but the startup message is sent.
+
+        Args:
+            user, password: None: those of the URL.
+
+        Raises:
+            DatabaseUnavailable: there is no connection within the time.
+        """
+        given = {"user": user, "password": password}
+        try:
+            connection = await self._login(
+                {name: value for name, value in given.items() if value is not None}
+            )
+        except (OSError, TimeoutError) as error:
+            raise DatabaseUnavailable from error
+        connection.byte_limit = self._byte_limit
+        connection.cancel_grace = self._cancel_grace
+        return connection
 
 
 class TenantConnection(asyncpg.Connection):
