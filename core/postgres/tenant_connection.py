@@ -1,17 +1,18 @@
 """The one way of a tenant's SQL: a statement a message, all values as text, nothing else sent."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.protocol import NO_TIMEOUT
-from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP
+from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP, PreparedStatementState
 
 from core.errors import DatabaseUnavailable, InvalidRequest, ResultTooLarge, StatementTimeout
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
+from core.postgres.server_login import ServerLogin
 from core.postgres.type_book import DESCRIBE, PostgresType, TypeBook
 from core.postgres.values import Column, JsonValue, Row, encode_all
 
@@ -29,7 +30,7 @@ CANCEL_GRACE = 2.0
 # cancelled leaves the session in a known state.
 SHORTEST_TIMEOUT = 0.001
 
-
+T = TypeVar("T")
 ParameterLists: TypeAlias = (
     Sequence[Sequence[JsonValue]]
     | Callable[[Sequence[PostgresType]], Sequence[Sequence[JsonValue]]]
@@ -59,45 +60,67 @@ class Outcome:
 
 
 async def connect_tenant(
-    dsn: str,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    server_settings: Mapping[str, str] | None = None,
-    timeout: float,
-    byte_limit: int,
-    cancel_grace: float = CANCEL_GRACE,
+    dsn: str, *, user: str | None = None, password: str | None = None, **options: Any
 ) -> "TenantConnection":
-    """Log in; nothing but the startup message is sent.
+    """Log in once.
 
+    Args:
+        options: of `TenantServer`.
+
+    Raises:
+        DatabaseUnavailable: there is no connection within its time.
+    """
+    return await TenantServer(dsn, **options).log_in(user, password)
+
+
+class TenantServer:
+    """
     Args:
         timeout: seconds for the login, and for statements that do not go through `run`.
         byte_limit: what one `run` or `run_many` may answer, as PostgreSQL's messages.
-
-    Raises:
-        DatabaseUnavailable: there is no connection within that time.
     """
-    try:
-        connection: TenantConnection = await asyncpg.connect(
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        server_settings: Mapping[str, str] | None = None,
+        timeout: float,
+        byte_limit: int,
+        cancel_grace: float = CANCEL_GRACE,
+    ) -> None:
+        self._byte_limit, self._cancel_grace = byte_limit, cancel_grace
+        given = server_settings or {}
+        self._login = ServerLogin(
             dsn,
-            user=user,
-            password=password,
-            connection_class=TenantConnection,
+            TenantConnection,
+            timeout,
             statement_cache_size=0,
-            timeout=timeout,
             command_timeout=timeout,
-            server_settings={
-                "timezone": "UTC",
-                "jit": "off",
-                **(server_settings or {}),
-                **TEXT_FORMS,
-            },
+            server_settings={"timezone": "UTC", "jit": "off", **given, **TEXT_FORMS},
         )
-    except (OSError, TimeoutError) as error:
-        raise DatabaseUnavailable from error
-    connection.byte_limit = byte_limit
-    connection.cancel_grace = cancel_grace
-    return connection
+
+    async def log_in(
+        self, user: str | None = None, password: str | None = None
+    ) -> "TenantConnection":
+        """Log in; nothing but the startup message is sent.
+
+        Args:
+            user, password: None: those of the URL.
+
+        Raises:
+            DatabaseUnavailable: there is no connection within the time.
+        """
+        given = {"user": user, "password": password}
+        try:
+            connection = await self._login(
+                {name: value for name, value in given.items() if value is not None}
+            )
+        except (OSError, TimeoutError) as error:
+            raise DatabaseUnavailable from error
+        connection.byte_limit = self._byte_limit
+        connection.cancel_grace = self._cancel_grace
+        return connection
 
 
 class TenantConnection(asyncpg.Connection):
@@ -172,12 +195,23 @@ class TenantConnection(asyncpg.Connection):
         Raises:
             InvalidParameter, ResultTooLarge, StatementTimeout: as `run`.
         """
+        return await self._bounded(statement, self._run_all, parameter_lists, row_limit, timeout)
+
+    async def run_utility(self, statement: str, *, timeout: float | None = None) -> Outcome:
+        """Run one statement that has no parameters and gives no rows, in one round trip.
+
+        Raises:
+            StatementTimeout: as `run`.
+        """
+        return await self._bounded(statement, self._run_undescribed, timeout)
+
+    async def _bounded(self, statement: str, send: Callable[..., Awaitable[T]], *given: Any) -> T:
         self._check_open()
         self._check_encoding(statement)
         with self._stmt_exclusive_section:
             self._incoming.begin(self.byte_limit)
             try:
-                return await self._run_all(statement, parameter_lists, row_limit, timeout)
+                return await send(statement, *given)
             except TimeoutError:
                 await self._await_cancellation()
                 raise StatementTimeout from None
@@ -190,6 +224,13 @@ class TenantConnection(asyncpg.Connection):
             finally:
                 self._incoming.begin(self.byte_limit)
 
+    async def _run_undescribed(self, statement: str, timeout: float | None) -> Outcome:
+        record_class = self._protocol.get_record_class()
+        prepared: Any = PreparedStatementState("", statement, self._protocol, record_class, False)
+        prepared.mark_unprepared()
+        prepared._init_codecs()
+        return await self._execute_prepared(prepared, (), (), 0, self._deadline(timeout))
+
     async def _run_all(
         self,
         statement: str,
@@ -197,7 +238,7 @@ class TenantConnection(asyncpg.Connection):
         row_limit: int,
         timeout: float | None,
     ) -> list[Outcome]:
-        deadline = None if timeout is None else self._loop.time() + timeout
+        deadline = self._deadline(timeout)
         prepared = await self._prepare_statement(statement, deadline)
         types = self.types
         columns = tuple(
@@ -291,6 +332,9 @@ class TenantConnection(asyncpg.Connection):
         for oid in oids:
             settings.set_builtin_type_codec(oid, "text", "pg_catalog", "scalar", "text", "text")
 
+    def _deadline(self, timeout: float | None) -> float | None:
+        return None if timeout is None else self._loop.time() + timeout
+
     def _remaining(self, deadline: float | None) -> Any:
         if deadline is None:
             return NO_TIMEOUT
@@ -334,7 +378,7 @@ class TenantConnection(asyncpg.Connection):
     # What the driver would send on its own.
 
     async def _introspect_types(self, typeoids: Iterable[int], timeout: float) -> Any:
-        deadline = None if timeout is None else self._loop.time() + timeout
+        deadline = self._deadline(timeout)
         await self._learn(typeoids, deadline)
         return (), self._describe
 

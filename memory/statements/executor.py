@@ -36,6 +36,10 @@ GENERATED_ALWAYS = "428C9"
 # A policy that is there by now, a table whose row in the catalog was written by another.
 OPENED_MEANWHILE = ("42710", "XX000")
 CHANGES = frozenset({Kind.INSERT, Kind.UPDATE, Kind.DELETE, Kind.MERGE})
+# Those that may have parameters and rows; others have none, unless their text has a `$`.
+DESCRIBED = CHANGES | {Kind.SELECT}
+# What they leave needs no opening to end users, unless they take a part of another table along.
+REMOVALS = frozenset({Kind.DROP_TABLE, Kind.DROP_VIEW, Kind.DROP_SEQUENCE, Kind.COMMENT})
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 TAKE_LISTS = frozenset({Type.ARRAY, Type.JSON, Type.VECTOR})
 Work = Callable[[TenantConnection, Run], Awaitable[None]]
@@ -65,7 +69,7 @@ class Executor:
                 async with self.begun(place, mode) as session:
                     await work(session, run)
                     run.statement = None
-                    await self._end(session, mode)
+                    await self._end(session, mode, run.unsent)
                 return run
             except AppError as error:
                 raise located(error, run) from error.__cause__
@@ -115,17 +119,30 @@ class Executor:
         params: Sequence[JsonValue] | None = None,
     ) -> None:
         """Run one statement, once for each list of parameters that there is."""
+        await self.send(session, run)
         run.statement, run.added = statement, 0
         text, limit = self._prepared(run, statement)
+        if statement.kind not in DESCRIBED and "$" not in text:
+            outcome = await session.run_utility(text, timeout=self._left(run))
+            run.results.append(await self._result(session, run, statement, outcome, None))
+            return
         lists = partial(executions, params or ())
         outcomes = await session.run_many(text, lists, row_limit=limit, timeout=self._left(run))
         for place, outcome in enumerate(outcomes, 1):
             item = place if len(outcomes) > 1 else None
             run.results.append(await self._result(session, run, statement, outcome, item))
 
-    async def act_in(self, session: TenantConnection, place: Place) -> None:
+    def act_in(self, run: Run, place: Place) -> None:
         """Go on in another environment of the database, as its owner."""
-        await session.execute(_acting(place))
+        run.place = place
+        run.unsent.append(_acting(place))
+
+    async def send(self, session: TenantConnection, run: Run) -> None:
+        """Send what waits for the service's next message, where the next one can't take it."""
+        if run.unsent:
+            run.statement, message = None, "; ".join(run.unsent)
+            run.unsent.clear()
+            await session.execute(message)
 
     async def admit(self, place: Place) -> None:
         """Open new tables of an environment to its end users.
@@ -145,14 +162,15 @@ class Executor:
                 if not left or not met_another:
                     raise explained(error, Run(owner, Mode())) from error
 
-    async def admit_here(self, session: TenantConnection, run: Run) -> None:
+    def admit_here(self, run: Run, statements: Sequence[Statement]) -> None:
         """The same within the transaction of the DDL that made them.
 
         The owner's code may have changed who acts: it is said again in the same message.
         """
-        run.statement = None
+        if not any(map(_makes, statements)):
+            return
         schema = literal(run.place.schema.name)
-        await session.execute(f"{_acting(run.place)}; SELECT pgtwin_rt.admit({schema})")
+        run.unsent += (_acting(run.place), f"SELECT pgtwin_rt.admit({schema})")
 
     async def _begin(self, session: TenantConnection, place: Place, mode: Mode) -> None:
         user, entry = place.end_user, ""
@@ -163,10 +181,10 @@ class Executor:
             beginning(place.schema, role=place.role, entry=entry, read_only=mode.read_only)
         )
 
-    async def _end(self, session: TenantConnection, mode: Mode) -> None:
+    async def _end(self, session: TenantConnection, mode: Mode, unsent: Sequence[str] = ()) -> None:
         patience = self._settings.sql_timeout + GRACE
         ending = "COMMIT" if mode.keeps else "ROLLBACK"
-        await session.execute(f"{ending}; {UNLOCK}", timeout=patience)
+        await session.execute("; ".join((*unsent, ending, UNLOCK)), timeout=patience)
 
     def _left(self, run: Run) -> float:
         left = self._settings.sql_transaction_timeout - run.seconds
@@ -237,6 +255,10 @@ def executions(
     is_lists = bool(params) and all(isinstance(each, list) for each in params)
     taken = len(params) == len(types) and all(each.kind in TAKE_LISTS for each in types)
     return params if is_lists and not taken else (params,)  # type: ignore[return-value]
+
+
+def _makes(statement: Statement) -> bool:
+    return statement.kind not in REMOVALS or "cascade" in statement.sql.lower()
 
 
 _ADMIT = "SELECT pgtwin_rt.admit($1)"
