@@ -10,6 +10,7 @@ from asyncpg.protocol import NO_TIMEOUT
 from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP, PreparedStatementState
 
 from core.errors import DatabaseUnavailable, InvalidRequest, ResultTooLarge, StatementTimeout
+from core.postgres.answers import Answers
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
 from core.postgres.server_login import ServerLogin
@@ -140,6 +141,7 @@ class TenantConnection(asyncpg.Connection):
     # The driver's own, which its type stubs leave out.
     _loop: asyncio.AbstractEventLoop
     _protocol: Any
+    _transport: Any
     _stmt_exclusive_section: Any
     _check_open: Callable[[], None]
 
@@ -149,8 +151,35 @@ class TenantConnection(asyncpg.Connection):
         self.backend_pid: int = protocol.get_server_pid()
         self._describe: Any = None
         self._incoming = ByteLimit(transport, protocol)
+        self._beginning = ""
+        self._begun = Answers()
+        # Whether a transaction was begun of which the driver may not know.
+        self._is_open = False
         # All others have no codec, and get one when they are met.
         self._take_as_text(BUILTIN_TYPE_OID_MAP)
+
+    def begin_with(self, message: str) -> None:
+        """Begin a transaction along with the next statement, in the same round trip; an `execute`
+        ends it.
+
+        Args:
+            message: simple statements of the service's own. Where PostgreSQL refuses them, that is
+                raised by the next statement, which is not executed.
+        """
+        self._beginning, self._begun = message, Answers()
+
+    @property
+    def awaits_beginning(self) -> bool:
+        """Whether the message of `begin_with` was not sent yet."""
+        return bool(self._beginning)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it was sent, and done."""
+        return self._begun.is_complete and self._begun.failure is None
+
+    def forget_beginning(self) -> None:
+        self._beginning = ""
 
     async def run(
         self,
@@ -203,6 +232,9 @@ class TenantConnection(asyncpg.Connection):
         Raises:
             StatementTimeout: as `run`.
         """
+        if self._beginning:
+            # It is executed as soon as it is parsed, and so must not come behind what may fail.
+            await self.execute("")
         return await self._bounded(statement, self._run_undescribed, timeout)
 
     async def _bounded(self, statement: str, send: Callable[..., Awaitable[T]], *given: Any) -> T:
@@ -239,7 +271,7 @@ class TenantConnection(asyncpg.Connection):
         timeout: float | None,
     ) -> list[Outcome]:
         deadline = self._deadline(timeout)
-        prepared = await self._prepare_statement(statement, deadline)
+        prepared = await self._prepare_first(statement, deadline)
         types = self.types
         columns = tuple(
             Column(name, type_.oid, types[type_.oid].name)
@@ -260,6 +292,29 @@ class TenantConnection(asyncpg.Connection):
             await self._execute_prepared(prepared, columns, texts, row_limit, deadline)
             for texts in encoded
         ]
+
+    async def _prepare_first(self, statement: str, deadline: float | None) -> Any:
+        """The statement described, in the transaction that begins with it, if one does."""
+        if not self._beginning:
+            return await self._prepare_statement(statement, deadline)
+        self._send_beginning()
+        try:
+            prepared = await self._prepare_statement(statement, deadline)
+        except asyncpg.PostgresError:
+            self._raise_failure()
+            raise
+        self._raise_failure()
+        return prepared
+
+    def _send_beginning(self) -> None:
+        text, self._beginning = self._beginning.encode() + b"\0", ""
+        self._is_open = True
+        self._incoming.take_out(self._begun)
+        self._transport.write(b"Q" + (len(text) + 4).to_bytes(4, "big") + text)
+
+    def _raise_failure(self) -> None:
+        if self._begun.failure is not None:
+            raise self._begun.failure
 
     async def _prepare_statement(self, statement: str, deadline: float | None) -> Any:
         """The statement described, under no name: the next one replaces it."""
@@ -373,7 +428,17 @@ class TenantConnection(asyncpg.Connection):
 
     def is_in_transaction(self) -> bool:
         # The driver's own asks the protocol, which a closed connection has no more.
-        return not self.is_closed() and super().is_in_transaction()
+        return not self.is_closed() and (self._is_open or super().is_in_transaction())
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        message = f"{self._beginning}; {query}" if self._beginning else query
+        self._beginning = ""
+        try:
+            tag = str(await super().execute(message, *args, timeout=timeout))
+        finally:
+            self._is_open = False
+        self._begun.is_complete = True
+        return tag
 
     # What the driver would send on its own.
 

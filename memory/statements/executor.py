@@ -64,9 +64,9 @@ class Executor:
         """
         reruns, overrides, is_admitted = 0, False, place.end_user is None
         while True:
-            run = Run(place, mode, is_ddl, overrides)
+            run, session = Run(place, mode, is_ddl, overrides), None
             try:
-                async with self.begun(place, mode) as session:
+                async with self.begun(place, mode, at_once=False) as session:
                     await work(session, run)
                     run.statement = None
                     await self._end(session, mode, run.unsent)
@@ -75,6 +75,8 @@ class Executor:
                 raise located(error, run) from error.__cause__
             except FAILURES as error:
                 state = sqlstate(error)
+                if session is not None and not session.has_begun and session.uses > 1:
+                    continue
                 if is_rerunnable(error) and reruns < RERUNS:
                     reruns += 1
                 elif state == GENERATED_ALWAYS and place.end_user and not overrides:
@@ -87,27 +89,38 @@ class Executor:
                     raise explained(error, run) from error
 
     @asynccontextmanager
-    async def begun(self, place: Place, mode: Mode) -> AsyncIterator[TenantConnection]:
+    async def begun(
+        self, place: Place, mode: Mode, *, at_once: bool = True
+    ) -> AsyncIterator[TenantConnection]:
         """A session in whose transaction the place's user acts; undone where it is not ended.
 
         One that broke while it was idle, or was left in a state in which nothing can begin, is
         replaced, and nobody sees it.
+
+        Args:
+            at_once: False: it begins along with the first statement. One that has not begun then
+                is closed, and the caller takes another.
         """
         while True:
             async with self._sessions.session(place.login.name) as session:
-                try:
-                    await self._begin(session, place, mode)
-                except FAILURES:
-                    session.terminate()
-                    if session.uses > 0:
-                        continue
-                    raise
-                finally:
-                    session.uses += 1
+                session.uses += 1
+                session.begin_with(self._beginning(session, place, mode))
+                if at_once:
+                    try:
+                        await session.execute("")
+                    except FAILURES:
+                        session.terminate()
+                        if session.uses > 1:
+                            continue
+                        raise
                 try:
                     yield session
                     return
                 finally:
+                    if session.awaits_beginning:
+                        session.forget_beginning()
+                    elif not session.has_begun:
+                        session.terminate()
                     if not session.is_closed() and session.is_in_transaction():
                         await _undo(session)
 
@@ -172,14 +185,12 @@ class Executor:
         schema = literal(run.place.schema.name)
         run.unsent += (_acting(run.place), f"SELECT pgtwin_rt.admit({schema})")
 
-    async def _begin(self, session: TenantConnection, place: Place, mode: Mode) -> None:
+    def _beginning(self, session: TenantConnection, place: Place, mode: Mode) -> str:
         user, entry = place.end_user, ""
         if user is not None:
             pid, login = session.get_server_pid(), place.login.name
             entry = entering(self._key, pid, login, user.app_id, user.uid)
-        await session.execute(
-            beginning(place.schema, role=place.role, entry=entry, read_only=mode.read_only)
-        )
+        return beginning(place.schema, role=place.role, entry=entry, read_only=mode.read_only)
 
     async def _end(self, session: TenantConnection, mode: Mode, unsent: Sequence[str] = ()) -> None:
         patience = self._settings.sql_timeout + GRACE

@@ -135,6 +135,67 @@ async def test_a_statement_that_gives_nothing_is_one_round_trip(url: str) -> Non
         await tenant.close()
 
 
+async def test_a_transaction_begins_along_with_its_first_statement(url: str) -> None:
+    async with tapped(url) as (tenant, tap):
+        assert tap.messages == []
+        tenant.begin_with("RESET ALL; BEGIN; SET LOCAL timezone = 'Asia/Tokyo'")
+        assert not tenant.has_begun
+        shown = await tenant.run("SELECT current_setting('timezone'), $1::mood", ["a"])
+        assert tap.kinds[:4] == "QPDH"
+        assert [tuple(row) for row in shown.rows] == [("Asia/Tokyo", "a")]
+        assert tenant.has_begun
+        assert tenant.is_in_transaction()
+        # What the session tells of itself reached the driver.
+        assert tenant.get_settings().TimeZone == "Asia/Tokyo"
+        await tenant.execute("COMMIT")
+        assert not tenant.is_in_transaction()
+        assert tap.kinds[-1] == "Q"
+        await tenant.close()
+
+
+@pytest.mark.parametrize("is_utility", [False, True])
+async def test_without_its_beginning_a_statement_is_not_executed(
+    url: str, is_utility: bool
+) -> None:
+    async with tapped(url) as (tenant, tap):
+        assert tap.messages == []
+        tenant.begin_with("BEGIN; SET LOCAL ROLE nobody_there")
+        send = tenant.run_utility if is_utility else tenant.run
+        with pytest.raises(asyncpg.InvalidParameterValueError, match="nobody_there"):
+            await send("INSERT INTO item DEFAULT VALUES")
+        assert not set(tap.kinds) & set("BE")
+        assert not tenant.has_begun
+        tenant.terminate()
+
+
+async def test_a_beginning_goes_with_whatever_comes_first(tenant: TenantConnection) -> None:
+    tenant.begin_with("BEGIN")
+    await tenant.execute("SELECT 1")
+    assert tenant.has_begun
+    assert tenant.is_in_transaction()
+    await tenant.execute("ROLLBACK")
+    tenant.begin_with("BEGIN")
+    with pytest.raises(asyncpg.PostgresSyntaxError):
+        await tenant.run("SELECT FROM FROM")
+    assert tenant.has_begun
+    assert tenant.is_in_transaction()
+    await tenant.execute("ROLLBACK")
+    tenant.begin_with("BEGIN")
+    tenant.forget_beginning()
+    await tenant.run("SELECT 1")
+    assert not tenant.is_in_transaction()
+
+
+async def test_a_statement_that_is_cancelled_while_it_begins_leaves_no_transaction_unknown(
+    tenant: TenantConnection,
+) -> None:
+    tenant.begin_with("BEGIN; SELECT pg_sleep(30)")
+    with pytest.raises(StatementTimeout):
+        await tenant.run("SELECT 1", timeout=0.1)
+    assert not tenant.has_begun
+    assert tenant.is_closed() or tenant.is_in_transaction()
+
+
 async def test_new_types_are_asked_for_once_and_together(url: str) -> None:
     async with tapped(url) as (tenant, tap):
         outcome = await tenant.run("SELECT $1::mood, ARRAY['b']::mood[]", ["a"])
