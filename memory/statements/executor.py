@@ -9,9 +9,9 @@ from typing import Any
 import asyncpg
 
 from core.errors import AppError, StatementTimeout
-from core.postgres.context import EXTENSIONS, UNLOCK, beginning, entering
+from core.postgres.context import EXTENSIONS, UNLOCK, beginning, entering, frozen, locking
 from core.postgres.errors import is_rerunnable, sqlstate
-from core.postgres.identifiers import literal
+from core.postgres.identifiers import Identifier, literal
 from core.postgres.tenant_connection import Outcome, TenantConnection
 from core.postgres.tenant_sessions import TenantSessions
 from core.postgres.type_book import Kind as Type
@@ -154,14 +154,42 @@ class Executor:
         schema = literal(run.place.schema.name)
         await session.execute(f"{_acting(run.place)}; SELECT pgtwin_rt.admit({schema})")
 
+    async def freeze(
+        self,
+        session: TenantConnection,
+        place: Place,
+        relations: Sequence[Identifier],
+        seconds: float,
+    ) -> None:
+        """Fix the moment that a transaction in `Mode.snapshot` sees.
+
+        Its tables are locked first: one that ALTER TABLE writes anew between the snapshot and the
+        lock would be seen as empty.
+
+        Args:
+            seconds: how long its statements may run each.
+        """
+        if relations:
+            await session.execute(locking(relations))
+        await session.execute(frozen(self._entry(session, place), seconds))
+
     async def _begin(self, session: TenantConnection, place: Place, mode: Mode) -> None:
-        user, entry = place.end_user, ""
-        if user is not None:
-            pid, login = session.get_server_pid(), place.login.name
-            entry = entering(self._key, pid, login, user.app_id, user.uid)
         await session.execute(
-            beginning(place.schema, role=place.role, entry=entry, read_only=mode.read_only)
+            beginning(
+                place.schema,
+                role=place.role,
+                entry="" if mode.snapshot else self._entry(session, place),
+                read_only=mode.read_only,
+                snapshot=mode.snapshot,
+            )
         )
+
+    def _entry(self, session: TenantConnection, place: Place) -> str:
+        user = place.end_user
+        if user is None:
+            return ""
+        pid, login = session.get_server_pid(), place.login.name
+        return entering(self._key, pid, login, user.app_id, user.uid)
 
     async def _end(self, session: TenantConnection, mode: Mode) -> None:
         patience = self._settings.sql_timeout + GRACE
