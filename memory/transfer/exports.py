@@ -28,6 +28,8 @@ MEDIA_TYPES = {
     Format.PARQUET: "application/vnd.apache.parquet",
 }
 _FILE = {"schema": {"type": "string", "format": "binary"}}
+_ROWS = {"schema": {"type": "array", "items": {"type": "object"}}}
+_CONTENT = dict.fromkeys(MEDIA_TYPES.values(), _FILE) | {MEDIA_TYPES[Format.JSON]: _ROWS}
 _TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 
 
@@ -51,7 +53,7 @@ _TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
         SessionsExhausted,
         ClientGone,
     )
-    | {200: {"description": "The file", "content": dict.fromkeys(MEDIA_TYPES.values(), _FILE)}},
+    | {200: {"description": "The file", "content": _CONTENT}},
 )
 async def export_data(body: ExportData, caller: Caller, exports: Exports, _kept: Kept) -> Response:
     """A table's rows, or those of a SELECT, as a file; an Idempotency-Key does not keep it."""
