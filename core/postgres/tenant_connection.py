@@ -34,6 +34,8 @@ CANCEL_GRACE = 2.0
 # Parse and Describe are followed by no Sync; the shortest time limit that is still sent and then
 # cancelled leaves the session in a known state.
 SHORTEST_TIMEOUT = 0.001
+# What the event loop takes from a socket at once, be it many rows.
+READ_AT_ONCE = 262_144
 
 
 ParameterLists: TypeAlias = (
@@ -233,13 +235,14 @@ class TenantConnection(asyncpg.Connection):
             StatementTimeout
         """
         await self.describe(statement, timeout=timeout)
+        limit = self.byte_limit + READ_AT_ONCE
 
         async def taken(data: bytes) -> None:
             await take(data)
-            self._incoming.begin(self.byte_limit)
+            self._incoming.begin(limit)
 
         with self._stmt_exclusive_section:
-            self._incoming.begin(self.byte_limit)
+            self._incoming.begin(limit)
             try:
                 await self._protocol.copy_out(statement, taken, timeout)
             except BaseException as error:
@@ -254,6 +257,8 @@ class TenantConnection(asyncpg.Connection):
                 if isinstance(error, TimeoutError):
                     raise StatementTimeout from None
                 raise
+            finally:
+                self._incoming.begin(self.byte_limit)
 
     def _columns(self, prepared: Any) -> tuple[Column, ...]:
         return tuple(
