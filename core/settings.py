@@ -154,7 +154,10 @@ class Settings(BaseSettings):
         description="Seconds that a statement in a database waits for a lock.",
     )
     sql_stream_timeout: float = Field(
-        600, gt=0, le=MAX_SECONDS, description="Seconds that an answer to SQL may be streamed."
+        600,
+        gt=0,
+        le=MAX_SECONDS,
+        description="Seconds that an answer to SQL, or an export, may be streamed.",
     )
     sql_row_limit: int = Field(
         1000, ge=1, le=1_000_000, description="Most rows that one answer to SQL may have."

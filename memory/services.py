@@ -40,6 +40,8 @@ from memory.statements.journal import Journal
 from memory.statements.judge import Guard, Judge
 from memory.statements.service import StatementService
 from memory.statements.streams import Streams
+from memory.transfer.export import ExportService
+from memory.transfer.export_rows import ExportedRows
 
 if TYPE_CHECKING:
     from core.tracing import Tracing
@@ -61,6 +63,7 @@ class Services:
     journal: Journal = field(default_factory=Journal)
     judge: Judge | None = None
     statements: StatementService = field(init=False)
+    exports: ExportService = field(init=False)
 
     def __post_init__(self) -> None:
         # Rows that the driver gave are read through their classes' attributes.
@@ -108,17 +111,22 @@ class Services:
         )
         directory = Directory(self._look_up, self.metrics)
         executor = Executor(sessions, settings, context_key(self.master_secret))
+        judge = self.judge or Guard(self.metrics)
         statements = StatementService(
             directory,
             executor,
             Streams(executor, settings),
-            self.judge or Guard(self.metrics),
+            judge,
             self.journal,
             self._renew_logins,
+        )
+        exports = ExportService(
+            directory, ExportedRows(executor, settings), judge, self.journal, self._renew_logins
         )
         object.__setattr__(self, "sessions", sessions)
         object.__setattr__(self, "directory", directory)
         object.__setattr__(self, "statements", statements)
+        object.__setattr__(self, "exports", exports)
 
     async def _look_up(self, database_id: int) -> DatabaseEntry | None:
         return await self.database.reading(

@@ -17,6 +17,7 @@ from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
 from memory.services import Services
 from memory.statements.service import StatementService
+from memory.transfer.export import ExportService
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `pgtwind key create`")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -78,6 +79,10 @@ def statement_service(request: Request) -> StatementService:
     return services(request).statements
 
 
+def export_service(request: Request) -> ExportService:
+    return services(request).exports
+
+
 def kept_answer(request: Request) -> KeptAnswer:
     """For an endpoint that stores its answer itself, in the transaction of a tenant's session."""
     claim, request.state.claim = request.state.claim, None
@@ -93,5 +98,6 @@ Operations = Annotated[OperationService, Depends(operation_service)]
 Runner = Annotated[OperationRunner, Depends(operation_runner)]
 AfterCommit = Annotated[AfterCommitWork, Depends(after_commit)]
 Statements = Annotated[StatementService, Depends(statement_service)]
+Exports = Annotated[ExportService, Depends(export_service)]
 Kept = Annotated[KeptAnswer, Depends(kept_answer)]
 Databases = Annotated[DatabaseService, Depends(database_service)]
