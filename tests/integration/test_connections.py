@@ -1,8 +1,8 @@
 """Connections: what their logins can do, what they can't, and how they end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,15 +10,14 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from core.postgres.identifiers import Environment, RoleName, SchemaName
-from core.postgres.passwords import derive
-from core.postgres.preparation import login_url, prepare
+from core.postgres.identifiers import Environment, SchemaName
+from core.postgres.preparation import login_url
 from core.settings import Settings
 from memory.connections.tasks import LINGER_SECONDS, drop_retired
 from memory.doctor.service import drift
 from memory.services import Services
 from tests.api import Api
-from tests.conftest import MASTER_SECRET, control_database, running, with_database
+from tests.conftest import control_database, running, with_database
 from tests.integration.test_transactions import admin_api
 from tests.server import embedded_server
 from tests.sql import NOTES, Twin, as_user
@@ -38,6 +37,13 @@ async def logged_in(uri: str, **options: Any) -> AsyncIterator[Any]:
         yield connection
     finally:
         connection.terminate()
+
+
+async def until_ended(connection: Any) -> None:
+    """Raises what the connection ends with, if it does."""
+    for _ in range(80):
+        await connection.execute("SELECT 1")
+        await asyncio.sleep(0.1)
 
 
 class Place:
@@ -207,7 +213,7 @@ WRITES = (
     "CREATE POLICY p ON notes USING (true)",
     "DROP POLICY pgtwin_reader ON notes",
     "REFRESH MATERIALIZED VIEW kept",
-    "GRANT INSERT ON notes TO CURRENT_USER",
+    "GRANT INSERT ON notes TO CURRENT_USER; INSERT INTO notes (body) VALUES ('x')",
     "CREATE SCHEMA mine",
     "ANALYZE VERBOSE notes; DELETE FROM notes",
     "SET ROLE d{id}_prod",
@@ -395,9 +401,7 @@ async def test_sessions_end_when_the_time_comes(place: Place, uid: str) -> None:
     )
     async with logged_in(made["uri"]) as connection, logged_in(lasting["uri"]) as other:
         with pytest.raises(ENDED):
-            for _ in range(80):
-                await connection.execute("SELECT 1")
-                await asyncio.sleep(0.1)
+            await until_ended(connection)
         assert await other.fetchval("SELECT 1") == 1
     with pytest.raises(REFUSED):
         await asyncpg.connect(made["uri"])
