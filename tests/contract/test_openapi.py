@@ -146,8 +146,9 @@ def test_an_operation_documents_its_own_errors(document: dict[str, Any], label: 
     assert documented[25020] - {404} == {401, 403}
     assert (404 in documented[25020]) == label.endswith("exec_dml")
     assert documented[25000] >= {400, 422}
-    # A name that is taken, or a constraint that is violated.
-    conflicts = ("create_database", "clone_database", "exec_dml")
+    # A name that is taken, a constraint that is violated, a connection that there is no room for
+    # or that has ended.
+    conflicts = ("create_database", "clone_database", "exec_dml", *CONNECTIONS[:2])
     assert (409 in documented[25010]) == label.endswith(conflicts)
 
 
@@ -182,7 +183,9 @@ def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> No
         "message": "string",
         "sid": "string",
     }
-    has_data = not label.endswith(("drop_database", "modify_db_description", *GRANTS))
+    has_data = not label.endswith(
+        ("drop_database", "modify_db_description", "revoke_connection", *GRANTS)
+    )
     assert ("data" in fields) is has_data
     if has_data:
         data = resolved(document, fields["data"])

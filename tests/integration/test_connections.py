@@ -394,7 +394,9 @@ async def test_a_login_that_began_before_a_rotation_is_refused_at_its_end(
                 has_proven.set()
                 await may_go_on.wait()
             to_server.write(data)
+        to_server.close()
         await answering
+        await to_server.wait_closed()
 
     proxy = await asyncio.start_server(pass_on, "127.0.0.1", 0)
     port = proxy.sockets[0].getsockname()[1]
