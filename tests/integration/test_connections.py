@@ -11,19 +11,25 @@ import asyncpg
 import pytest
 
 from core.postgres.identifiers import Environment, SchemaName
-from core.postgres.preparation import login_url
+from core.postgres.preparation import login_url, prepare
 from core.settings import Settings
 from memory.connections.tasks import LINGER_SECONDS, drop_retired
 from memory.doctor.service import drift
 from memory.services import Services
 from tests.api import Api
-from tests.conftest import control_database, running, with_database
+from tests.conftest import MASTER_SECRET, control_database, running, with_database
+from tests.integration.test_preparation import managed_login, own_server
 from tests.integration.test_transactions import admin_api
 from tests.server import embedded_server
 from tests.sql import NOTES, Twin, as_user
 
 DENIED = asyncpg.InsufficientPrivilegeError
-ENDED = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.InterfaceError)
+ENDED = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 REFUSED = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidPasswordError,
@@ -96,23 +102,16 @@ async def place_on(admin_url: str, **overrides: Any) -> AsyncIterator[Place]:
             await admin.close()
 
 
-async def managed(superuser_url: str) -> str:
-    """A login such as managed servers give to their customers."""
-    async with logged_in(superuser_url) as connection:
-        await connection.execute("CREATE ROLE customer LOGIN CREATEROLE CREATEDB PASSWORD 'x'")
-    return login_url(superuser_url, "customer", "x")
-
-
-@pytest.fixture(scope="module", params=["superuser 18", "superuser 16", "managed 16"])
+@pytest.fixture(scope="module", params=["superuser 18", "superuser 16", "managed 16", "managed 15"])
 async def place(request: pytest.FixtureRequest, admin_url: str) -> AsyncIterator[Place]:
     """On servers that a superuser has prepared, and one where nobody is superuser."""
     who, major = request.param.split()
     async with AsyncExitStack() as stack:
         url = superuser = admin_url
         if request.param != "superuser 18":
-            url = superuser = embedded_server(stack, major=int(major))
+            url = superuser = stack.enter_context(own_server(int(major)))
         if who == "managed":
-            url = await managed(superuser)
+            url = await managed_login(superuser)
         found = await stack.enter_async_context(place_on(url))
         if who == "managed":
             name = urlsplit(found.settings.dsn or "").path.lstrip("/")
@@ -527,10 +526,7 @@ async def test_drift_of_connections_is_found_and_mended(place: Place, uid: str) 
         ("connection without role", lost["user"]),
         ("role without connection", stray),
     ]
-    if (
-        await place.admin.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = 'customer'")
-        is None
-    ):
+    if await place.admin.fetchval("SELECT to_regrole('pgtwin_roles') IS NULL"):
         await place.repair()
         assert await place.differences() == []
         assert await place.roles(twin) == {kept["user"]}
@@ -539,6 +535,22 @@ async def test_drift_of_connections_is_found_and_mended(place: Place, uid: str) 
         await place.repair()
     listed = (await place.api.get(f"databases/{twin.id}/connections")).data["connections"]
     assert [each["status"] for each in listed] == ["active", "revoked"]
+
+
+async def test_another_master_secret_leaves_connections_as_they_are(uid: str) -> None:
+    async with AsyncExitStack() as stack:
+        server = embedded_server(stack)
+        place = await stack.enter_async_context(place_on(server))
+        twin = await place.twin(uid)
+        uris = [await place.uri(twin), await place.reader(twin)]
+        name = urlsplit(place.settings.dsn or "").path.lstrip("/")
+        admin_url = with_database(server, name)
+        quiet: dict[str, Any] = {"log": lambda _line: None, "new_secret": True}
+        await prepare(admin_url, "another-secret-of-the-tests-and-of-nothing", **quiet)
+        for uri in uris:
+            async with logged_in(uri) as connection:
+                assert await connection.fetchval("SELECT current_schema()") == schema(twin).name
+        await prepare(admin_url, MASTER_SECRET, **quiet)
 
 
 async def test_fifty_at_once(place: Place, uid: str) -> None:
