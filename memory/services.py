@@ -25,6 +25,9 @@ from memory.audit.repository import AuditRepository
 from memory.audit.service import AuditTrail
 from memory.caller import Caller
 from memory.changes import Hearing
+from memory.connections.repairs import KINDS, ConnectionRepairs
+from memory.connections.repository import ConnectionRepository
+from memory.connections.service import ConnectionService
 from memory.databases.handlers import CloneHandler, DropHandler, Workshop
 from memory.databases.models import DatabaseEntry
 from memory.databases.repairs import Repairs
@@ -170,6 +173,28 @@ class Services:
     def repairs(self, session: Session) -> Repairs:
         return Repairs(
             DatabaseRepository(session), self.audit(session), self.ids, self.master_secret
+        )
+
+    async def mend(self, kind: str, name: str) -> str:
+        """Mend one difference between the catalog and the control schema; gives what was done."""
+
+        async def work(session: Session) -> str:
+            if kind in KINDS:
+                return await self.connection_repairs(session).mend(kind, name)
+            return await self.repairs(session).mend(kind, name)
+
+        return await self.database.transaction(work)
+
+    def connection_repairs(self, session: Session) -> ConnectionRepairs:
+        return ConnectionRepairs(ConnectionRepository(session), self.audit(session))
+
+    def connections(self, session: Session) -> ConnectionService:
+        return ConnectionService(
+            ConnectionRepository(session),
+            self.databases(session),
+            self.audit(session),
+            self.ids,
+            self.settings,
         )
 
     def databases(self, session: Session) -> DatabaseService:

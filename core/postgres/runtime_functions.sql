@@ -122,6 +122,7 @@ CREATE OR REPLACE FUNCTION pgtwin_rt.admit(schema_name text)
 RETURNS int LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     app CONSTANT name := current_user || '_app';
+    reader CONSTANT name := (SELECT rolname FROM pg_roles WHERE rolname = current_user || '_ro');
     done int := 0;
     what record;
     statement text;
@@ -132,6 +133,8 @@ BEGIN
                t.arguments AS stamped,
                EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid
                        AND p.polname = 'pgtwin_rows') AS has_policy,
+               reader IS NULL OR EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid
+                       AND p.polname = 'pgtwin_reader') AS is_readable,
                EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = own.uid)
                    AS has_index,
                CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(app, c.oid, 'USAGE')
@@ -174,6 +177,9 @@ BEGIN
                 'CREATE POLICY pgtwin_rows ON %s TO %I'
                 ' USING (uid = ANY ((SELECT pgtwin_rt.ctx())::text[]))'
                 ' WITH CHECK (uid = ANY ((SELECT pgtwin_rt.ctx())::text[]))', what.place, app) END,
+            CASE WHEN what.is_scoped AND NOT what.is_readable THEN
+                format('CREATE POLICY pgtwin_reader ON %s FOR SELECT TO %I USING (true)',
+                    what.place, reader) END,
             -- A partitioned table's rows are stamped where they go to.
             CASE WHEN what.stamped IS NOT NULL AND (NOT what.is_scoped
                     OR array_remove(what.stamped, '') <> what.arguments) THEN
