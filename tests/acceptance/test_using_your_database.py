@@ -34,16 +34,6 @@ for line in sys.stdin:
 """
 # So is his shell.
 SHELL = "set -euo pipefail; source {state}\n{block}\nexport -p > {state}; declare -f >> {state}"
-# In the place of the service's endpoint, until it has one.
-STAND_IN = """
-connection() {{
-  psql "{url}" -qAtc "CREATE ROLE c{unique}_$1 LOGIN PASSWORD 'x' INHERIT; \
-    GRANT d${{DATABASE_ID}}_$1 TO c{unique}_$1 WITH INHERIT TRUE, SET TRUE; \
-    ALTER ROLE c{unique}_$1 IN DATABASE pgtwin SET role TO d${{DATABASE_ID}}_$1; \
-    ALTER ROLE c{unique}_$1 IN DATABASE pgtwin SET search_path TO $1_alice_${{DATABASE_ID}}, pgtwin_ext"
-  echo "postgresql://c{unique}_$1:x@{address}/pgtwin"
-}}
-"""
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
@@ -180,15 +170,6 @@ def test_every_block_does_what_the_guide_says(tmp_path: Path) -> None:
             if block.language == "text":
                 assert matches(block.text, output), f"{where}\n{block.text}\nis\n{output}"
                 continue
-            if "create_connection" in block.text:
-                url = place.superuser_url
-                text = re.sub(
-                    r"connection\(\) .*?uri; }",
-                    lambda _: STAND_IN.format(url=url, unique=7, address=url.split("@")[1][:-7]),
-                    block.text,
-                    flags=re.S,
-                )
-                block = Block(block.line, block.section, block.language, text)
             try:
                 output = reader.follow(block)
             except AssertionError as error:
