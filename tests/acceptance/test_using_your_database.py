@@ -60,6 +60,7 @@ def blocks() -> list[Block]:
         before = text[: match.start()]
         section = re.findall(r"^## (.+)$", before, re.MULTILINE)
         found.append(Block(before.count("\n") + 1, section[-1], match[1], match[2]))
+    assert 2 * len(found) == len(re.findall(r"^ *```", text, re.MULTILINE)), "not all were found"
     return found
 
 
