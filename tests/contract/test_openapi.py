@@ -34,10 +34,12 @@ V1, DROP_IN = "/v1", "/xingchen-db/v1"
 ACTIONS = ("create_database", "drop_database", "modify_db_description")
 STATEMENTS = ("exec_ddl", "exec_dml")
 GRANTS = ("grant_app", "revoke_app")
+CONNECTIONS = ("create_connection", "rotate_connection", "revoke_connection")
 OPERATIONS = [
-    *(f"POST {V1}/{action}" for action in (*ACTIONS, *GRANTS, *STATEMENTS)),
+    *(f"POST {V1}/{action}" for action in (*ACTIONS, *GRANTS, *STATEMENTS, *CONNECTIONS)),
     f"GET {V1}/databases",
     f"GET {V1}/databases/{{database_id}}",
+    f"GET {V1}/databases/{{database_id}}/connections",
     f"POST {V1}/clone_database",
     f"GET {V1}/operations/{{operation_id}}",
 ]
@@ -49,6 +51,10 @@ OWN_CODES = {
     **{key: {25013, 25014, 25015} for key in GRANTS},
     "exec_ddl": {25013, 25015, 25019, 25021, 25030, 25031, 25040, 25041},
     "exec_dml": {25013, 25015, 25018, 25019, 25021, 25030, 25031, 25050, 25051},
+    "create_connection": {25013, 25015},
+    "rotate_connection": {25015, 25022},
+    "revoke_connection": {25015, 25022},
+    "connections": {25013},
     "databases": set(),
     "{database_id}": {25013},
     "clone_database": {25011, 25013, 25015},

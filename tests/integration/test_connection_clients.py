@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -28,7 +29,7 @@ from tests.sql import NOTES, as_user
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "connections.md"
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-PASSWORD = "one-of-the-tests"  # noqa: S105
+PASSWORD = "one-of-the-tests"
 
 
 @pytest.fixture(scope="module")
@@ -205,10 +206,13 @@ async def through_pgbouncer(place: Place, uid: str, address: str) -> None:
     with pytest.raises((asyncpg.PostgresError, *ENDED)):
         await first.fetchval("SELECT count(*) FROM items")
     with pytest.raises((asyncpg.PostgresError, TimeoutError, *ENDED)):
-        late = await patiently(behind(made["uri"]))
-        await late.fetchval("SELECT 1")
+        await ask_late(behind(made["uri"]))
     for connection in (first, second, reader):
         connection.terminate()
+
+
+async def ask_late(uri: str) -> None:
+    await (await patiently(uri)).fetchval("SELECT 1", timeout=10)
 
 
 # The address in a URI.
@@ -236,7 +240,7 @@ async def through_pgbouncer(place: Place, uid: str, address: str) -> None:
         ("postgresql://c:x@h/a%20b", {}, "h:5432/a%20b"),
     ],
 )
-def test_the_address_in_a_uri(dsn: str, changes: dict[str, object], uri: str) -> None:
+def test_the_address_in_a_uri(dsn: str, changes: dict[str, Any], uri: str) -> None:
     settings = Settings(DATABASE_URL=dsn, master_secret="m" * 32, **changes)
     assert PublicAddress.of(settings).uri("u", "p/:") == f"postgresql://u:p%2F%3A@{uri}"
 

@@ -370,6 +370,46 @@ async def test_rotation_ends_open_sessions_and_the_old_password(place: Place, ui
     assert await place.differences() == []
 
 
+async def test_a_login_that_began_before_a_rotation_is_refused_at_its_end(
+    place: Place, uid: str
+) -> None:
+    """Its proof fits the password that was right when it began."""
+    twin = await place.twin(uid)
+    made = await place.connection(twin)
+    has_proven, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def pass_on(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        server, to_server = await asyncio.open_connection(made["host"], made["port"])
+
+        async def answer() -> None:
+            while data := await server.read(65536):
+                to_client.write(data)
+            to_client.close()
+
+        answering = asyncio.create_task(answer())
+        responses = 0
+        while data := await client.read(65536):
+            responses += data[:1] == b"p"
+            if responses == 2:
+                has_proven.set()
+                await may_go_on.wait()
+            to_server.write(data)
+        await answering
+
+    proxy = await asyncio.start_server(pass_on, "127.0.0.1", 0)
+    port = proxy.sockets[0].getsockname()[1]
+    slow = made["uri"].replace(f":{made['port']}/", f":{port}/")
+    login = asyncio.create_task(asyncpg.connect(slow, ssl=False, timeout=20))
+    await asyncio.wait_for(has_proven.wait(), 10)
+    for action in ("rotate_connection", "revoke_connection"):
+        done = await place.api.post(action, connection_id=made["connection_id"], uid=uid)
+        assert done.code == 0, done.body
+    may_go_on.set()
+    with pytest.raises(REFUSED):
+        await login
+    proxy.close()
+
+
 async def test_revocation_ends_open_sessions_and_the_role(place: Place, uid: str) -> None:
     twin = await place.twin(uid)
     made = [await place.connection(twin), await place.connection(twin, mode="read_only")]
