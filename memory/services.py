@@ -12,6 +12,7 @@ from core.metrics import Metrics
 from core.postgres.context import session_settings
 from core.postgres.embedded import bundled_binaries
 from core.postgres.engine import Database, Session
+from core.postgres.identifiers import RoleName
 from core.postgres.passwords import context_key, derive
 from core.postgres.tenant_connection import TenantConnection, TenantServer
 from core.postgres.tenant_sessions import TenantSessions
@@ -31,6 +32,9 @@ from memory.databases.repository import DatabaseRepository
 from memory.databases.service import DatabaseService
 from memory.idempotency.repository import IdempotencyRepository
 from memory.idempotency.service import IdempotencyService
+from memory.inspection.catalog import CatalogReader
+from memory.inspection.ddl import Dumps
+from memory.inspection.service import InspectionService
 from memory.operations.repository import OperationRepository
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
@@ -61,6 +65,7 @@ class Services:
     journal: Journal = field(default_factory=Journal)
     judge: Judge | None = None
     statements: StatementService = field(init=False)
+    inspection: InspectionService = field(init=False)
 
     def __post_init__(self) -> None:
         # Rows that the driver gave are read through their classes' attributes.
@@ -119,6 +124,19 @@ class Services:
         object.__setattr__(self, "sessions", sessions)
         object.__setattr__(self, "directory", directory)
         object.__setattr__(self, "statements", statements)
+        inspection = InspectionService(
+            self.database,
+            self.databases,
+            self.audit,
+            CatalogReader(executor, settings.sql_timeout),
+            Dumps(self._login_url, self._programs, settings.pool_timeout),
+            self._renew_logins,
+        )
+        object.__setattr__(self, "inspection", inspection)
+
+    def _login_url(self, login: RoleName) -> str:
+        secret = derive(self.master_secret, login.name)
+        return login_url(self.settings.dsn or "", login.name, secret)
 
     async def _look_up(self, database_id: int) -> DatabaseEntry | None:
         return await self.database.reading(

@@ -13,6 +13,7 @@ from memory.api.gateway import vouched_caller
 from memory.api.kept import KeptAnswer
 from memory.api.mounts import is_drop_in
 from memory.databases.service import DatabaseService
+from memory.inspection.service import InspectionService
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
 from memory.services import Services
@@ -78,6 +79,10 @@ def statement_service(request: Request) -> StatementService:
     return services(request).statements
 
 
+def inspection_service(request: Request) -> InspectionService:
+    return services(request).inspection
+
+
 def kept_answer(request: Request) -> KeptAnswer:
     """For an endpoint that stores its answer itself, in the transaction of a tenant's session."""
     claim, request.state.claim = request.state.claim, None
@@ -93,5 +98,6 @@ Operations = Annotated[OperationService, Depends(operation_service)]
 Runner = Annotated[OperationRunner, Depends(operation_runner)]
 AfterCommit = Annotated[AfterCommitWork, Depends(after_commit)]
 Statements = Annotated[StatementService, Depends(statement_service)]
+Inspection = Annotated[InspectionService, Depends(inspection_service)]
 Kept = Annotated[KeptAnswer, Depends(kept_answer)]
 Databases = Annotated[DatabaseService, Depends(database_service)]

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from memory.api.mounts import Mount
 from memory.databases import endpoints as databases
+from memory.inspection import endpoints as inspection
 from memory.operations import endpoints as operations
 from memory.statements import endpoints as statements
 
@@ -13,7 +14,8 @@ def mount(app: FastAPI) -> None:
     stands first, and none is in another.
     """
     shared = (statements.actions, databases.actions)
-    for router in (*shared, databases.reads, databases.grants, operations.reads):
+    own = (databases.reads, databases.grants, operations.reads, inspection.reads)
+    for router in (*shared, *own):
         app.include_router(router, prefix=Mount.V1, tags=["v1"])
     # Not in the OpenAPI document, whose statuses, keys and strictness are those of /v1.
     for router in shared:
