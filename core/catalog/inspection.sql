@@ -255,3 +255,25 @@ LEFT JOIN LATERAL (
     SELECT pg_total_relation_size(nullif(c.reltoastrelid, 0)) AS bytes
 ) AS toast ON true
 ORDER BY name
+
+-- name: hidden
+-- Objects of a schema that can't be named without it, for PostgreSQL finds its own first.
+SELECT format('relation %I', c.relname) AS name
+FROM pg_class c JOIN pg_class o
+    ON o.relname = c.relname AND o.relnamespace = 'pg_catalog'::regnamespace
+WHERE c.relnamespace = :schema_oid
+UNION
+SELECT format('type %I', t.typname) FROM pg_type t JOIN pg_type o
+    ON o.typname = t.typname AND o.typnamespace = 'pg_catalog'::regnamespace
+WHERE t.typnamespace = :schema_oid
+UNION
+SELECT 'function ' || p.oid::regprocedure FROM pg_proc p JOIN pg_proc o
+    ON o.proname = p.proname AND o.proargtypes = p.proargtypes
+    AND o.pronamespace = 'pg_catalog'::regnamespace
+WHERE p.pronamespace = :schema_oid
+UNION
+SELECT 'operator ' || p.oid::regoperator FROM pg_operator p JOIN pg_operator o
+    ON o.oprname = p.oprname AND o.oprleft = p.oprleft AND o.oprright = p.oprright
+    AND o.oprnamespace = 'pg_catalog'::regnamespace
+WHERE p.oprnamespace = :schema_oid
+ORDER BY name

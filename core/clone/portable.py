@@ -56,14 +56,14 @@ def portable(script: str, schemas: Sequence[str], roles: Sequence[str]) -> tuple
     Returns:
         The script, and the titles of the entries that still name the first schema or a role.
     """
-    pattern = _mentions([schemas[0], *roles])
+    pattern, qualifier = _mentions([schemas[0], *roles]), _qualifier(schemas)
     parts, naming = [], []
     for title, text in titled(script):
         part = "".join(_tokens(text, schemas)).strip()
         if part:
             parts.append(f"{part}\n")
         if pattern.search(part) and not title.startswith("comment "):
-            naming.append(title)
+            naming.append(qualifier.sub("", title))
     return "\n".join(parts), naming
 
 

@@ -39,11 +39,15 @@ class Extras:
     Attributes:
         casts: rows of the catalog's query.
         attached: tables that were attached to their parents after they were made.
+        reordered: tables whose columns lie in an order that can't be made again.
+        hidden: what has PostgreSQL's own name for something.
         major: the server's major version.
     """
 
     casts: Sequence[Mapping[str, str | None]]
     attached: Sequence[str]
+    reordered: Sequence[str]
+    hidden: Sequence[str]
     major: int
 
 
@@ -85,10 +89,13 @@ class CatalogReader:
             oid = found.rows[0][0]
             casts = await self._run(session, numbered("casts")[0], [oid])
             orders = await self._run(session, numbered("inherited_orders")[0], [oid])
+            hidden = await self._run(session, numbered("hidden")[0], [oid])
             names = [column.name for column in casts.columns]
             return Extras(
                 [dict(zip(names, row, strict=True)) for row in casts.rows],
                 [str(table) for table, attachable in orders.rows if attachable == "t"],
+                [str(table) for table, attachable in orders.rows if attachable != "t"],
+                [str(row[0]) for row in hidden.rows],
                 session.get_server_version().major,
             )
 

@@ -6,14 +6,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from core.clone.dump import Login, dump_objects
-from core.clone.errors import SourceChanged
+from core.clone.errors import ClientProgramFailed, SourceChanged
 from core.clone.extras import cast_statements
 from core.clone.portable import own_entries, portable
 from core.clone.script import attached_apart, split_before_tables
 from core.postgres.context import EXTENSIONS
-from core.postgres.identifiers import RoleName
+from core.postgres.identifiers import RoleName, literal
 from memory.inspection.catalog import Extras
 from memory.inspection.errors import ReadersBusy, SchemaChanging
+from memory.statements.errors import NotPermitted
 from memory.statements.place import Place
 
 AT_ONCE = 2
@@ -43,7 +44,7 @@ class Dumps:
         """The SQL, and the titles of what still names this schema or a role of the database.
 
         Raises:
-            ReadersBusy, SchemaChanging, ClientProgramMissing, ClientProgramFailed
+            ReadersBusy, SchemaChanging, NotPermitted, ClientProgramMissing, ClientProgramFailed
         """
         login = RoleName.ddl(place.database.id)
         owner = RoleName.owner(place.environment, place.database.id)
@@ -53,6 +54,10 @@ class Dumps:
                 try:
                     script = await dump_objects(self._programs(extras.major), reader, place.schema)
                     break
+                except ClientProgramFailed as error:
+                    if "permission denied" in error.message:
+                        raise NotPermitted(error.message) from error
+                    raise
                 except SourceChanged as error:
                     if not left:
                         raise SchemaChanging from error
@@ -84,9 +89,18 @@ def _casts(casts: Sequence[Mapping[str, str | None]], types: str) -> tuple[str, 
     """Casts for tables to use, and those whose function needs a table first."""
     early: list[str] = []
     late: list[str] = []
-    for cast, statement in zip(casts, cast_statements(casts), strict=True):
+    made = cast_statements([{**cast, "comment": None} for cast in casts])
+    for cast, statement in zip(casts, made, strict=True):
         is_made = not cast["function"] or f"FUNCTION {cast['function'].partition('(')[0]}(" in types
-        title = f"cast ({cast['source']} AS {cast['target']})".replace("\n", " ")
-        text = f"\n--\n-- Name: {title}; Type: CAST; Schema: -; Owner: -\n--\n\n{statement};\n"
+        pair = f"({cast['source']} AS {cast['target']})"
+        text = _entry("CAST", pair, statement)
+        if cast["comment"]:
+            comment = f"COMMENT ON CAST {pair} IS {literal(cast['comment'])}"
+            text += _entry("COMMENT", pair, comment)
         (early if is_made else late).append(text)
     return "".join(early), "".join(late)
+
+
+def _entry(kind: str, name: str, statement: str) -> str:
+    title = f"-- Name: {' '.join(name.split())}; Type: {kind}; Schema: -; Owner: -"
+    return f"\n--\n{title}\n--\n\n{statement};\n"

@@ -19,7 +19,7 @@ from memory.inspection.schemas import (
     WhichEnvironment,
     WhichSchema,
 )
-from memory.statements.errors import SchemaMissing, UnknownTable
+from memory.statements.errors import NotPermitted, SchemaMissing, UnknownTable
 
 reads = APIRouter(route_class=StatementRoute)
 COMMON = (
@@ -46,7 +46,9 @@ async def describe_schema(
 
 @reads.get(
     "/databases/{database_id}/ddl",
-    responses=documented(*COMMON, ReadersBusy, ClientProgramMissing, ClientProgramFailed),
+    responses=documented(
+        *COMMON, ReadersBusy, NotPermitted, ClientProgramMissing, ClientProgramFailed
+    ),
 )
 async def describe_ddl(
     database_id: DatabaseId,

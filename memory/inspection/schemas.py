@@ -194,6 +194,14 @@ class SchemaDdl(BaseModel):
     still_names: list[str] = Field(
         description="Objects whose definition still names the schema or a role of this database"
     )
+    hidden: list[str] = Field(
+        description="Objects with the name of one of PostgreSQL's own, which is found before them "
+        "where no schema is named: the SQL means the other one"
+    )
+    reordered: list[str] = Field(
+        description="Tables whose columns will be in another order, for their parents were altered "
+        "after they were made"
+    )
 
 
 class TableStatistics(BaseModel):

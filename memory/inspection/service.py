@@ -76,12 +76,18 @@ class InspectionService:
         """
         Raises:
             DatabaseNotFound, NotAuthorized, SchemaMissing, SchemaChanging, ReadersBusy,
-            ClientProgramMissing, ClientProgramFailed, SessionsExhausted
+            NotPermitted, ClientProgramMissing, ClientProgramFailed, SessionsExhausted
         """
         place = await self._place(caller, database_id, which.env)
         extras = await self._as_owner(place, lambda: self._catalog.extras(place))
         ddl, still_names = await self._dumps.ddl(place, extras)
-        return SchemaDdl(env=which.env, ddl=ddl, still_names=still_names)
+        return SchemaDdl(
+            env=which.env,
+            ddl=ddl,
+            still_names=still_names,
+            hidden=list(extras.hidden),
+            reordered=list(extras.reordered),
+        )
 
     async def stats(
         self, caller: Caller, database_id: int, which: WhichEnvironment

@@ -142,7 +142,7 @@ async def test_an_empty_schema_is_empty(admin: Api, uid: str) -> None:
     text = await admin.get(f"databases/{twin.id}/schema", format="text")
     assert text.data == {"env": "prod", "text": ""}
     ddl = await admin.get(f"databases/{twin.id}/ddl")
-    assert ddl.data == {"env": "prod", "ddl": "", "still_names": []}
+    assert ddl.data == {"env": "prod", "ddl": "", "still_names": [], "hidden": [], "reordered": []}
     stats = SchemaStatistics.model_validate((await admin.get(f"databases/{twin.id}/stats")).data)
     assert (stats.total.tables, stats.total.size_bytes, stats.tables) == (0, 0, [])
 
