@@ -129,7 +129,12 @@ class Services:
             self.databases,
             self.audit,
             CatalogReader(executor, settings.sql_timeout),
-            Dumps(self._login_url, self._programs, settings.pool_timeout),
+            Dumps(
+                self._login_url,
+                self._programs,
+                patience=settings.pool_timeout,
+                limit=settings.sql_byte_limit,
+            ),
             self._renew_logins,
         )
         object.__setattr__(self, "inspection", inspection)

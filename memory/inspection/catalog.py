@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from core.catalog.reader import numbered
-from core.errors import AppError, OperationFailed, ResultTooLarge, StatementTimeout
+from core.errors import AppError, LockTimeout, OperationFailed, ResultTooLarge, StatementTimeout
 from core.postgres.context import EXTENSIONS
 from core.postgres.errors import sqlstate, translate
 from core.postgres.tenant_connection import Outcome, TenantConnection
@@ -23,12 +23,15 @@ from memory.statements.place import Place
 from memory.statements.run import Mode
 
 T = TypeVar("T")
-LOCK_MILLISECONDS = 1_000
+# Below the second after which PostgreSQL looks for deadlocks, so that it is the reader, and not
+# the one who alters tables, that gives up; with the tries it is a second in all.
+LOCK_MILLISECONDS = 200
 TRIES = 5
 PAUSE_SECONDS = 0.05
 # An object that was dropped while it was read; XX000 is PostgreSQL's word for one that its caches
 # have lost meanwhile.
 MEANWHILE = frozenset({"XX000", "42P01", "42703", "42704", "42883"})
+LOCKED = frozenset({"55P03", "40P01"})
 CANCELLED = "57014"
 
 
@@ -103,16 +106,20 @@ class CatalogReader:
 
     async def _tried(self, place: Place, work: Callable[[TenantConnection], Awaitable[T]]) -> T:
         """What the work gives, begun anew where an object was dropped meanwhile."""
+        met: BaseException | None = None
         for _ in range(TRIES):
             try:
                 async with self._executor.begun(place, Mode(read_only=True)) as session:
                     await session.execute(_SETTINGS)
                     return await work(session)
             except FAILURES as error:
-                if sqlstate(error) not in MEANWHILE:
+                if sqlstate(error) not in MEANWHILE | LOCKED:
                     raise _explained(error) from error
+                met = error
             await asyncio.sleep(PAUSE_SECONDS)
-        raise SchemaChanging
+        if met is not None and sqlstate(met) in LOCKED:
+            raise LockTimeout(sqlstate=sqlstate(met)) from met
+        raise SchemaChanging from met
 
     async def _run(self, session: TenantConnection, query: str, values: Sequence[Any]) -> Outcome:
         try:

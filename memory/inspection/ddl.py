@@ -19,6 +19,7 @@ from memory.statements.place import Place
 
 AT_ONCE = 2
 TRIES = 3
+LOCK_MILLISECONDS = 300
 # Functions come before the tables that their text names.
 HEAD = "SET check_function_bodies = off;\n\n"
 
@@ -30,11 +31,18 @@ class Dumps:
         log_in: the URL of a login.
         programs: the folder of pg_dump for a server's major version.
         patience: seconds to wait until others have ended.
+        limit: bytes that a schema's SQL may have.
     """
 
     def __init__(
-        self, log_in: Callable[[RoleName], str], programs: Callable[[int], Path], patience: float
+        self,
+        log_in: Callable[[RoleName], str],
+        programs: Callable[[int], Path],
+        *,
+        patience: float,
+        limit: int,
     ) -> None:
+        self._limit = limit
         self._log_in = log_in
         self._programs = programs
         self._patience = patience
@@ -44,7 +52,8 @@ class Dumps:
         """The SQL, and the titles of what still names this schema or a role of the database.
 
         Raises:
-            ReadersBusy, SchemaChanging, NotPermitted, ClientProgramMissing, ClientProgramFailed
+            ReadersBusy, SchemaChanging, NotPermitted, ResultTooLarge, ClientProgramMissing,
+            ClientProgramFailed
         """
         login = RoleName.ddl(place.database.id)
         owner = RoleName.owner(place.environment, place.database.id)
@@ -52,7 +61,13 @@ class Dumps:
         async with self._place():
             for left in range(TRIES - 1, -1, -1):
                 try:
-                    script = await dump_objects(self._programs(extras.major), reader, place.schema)
+                    script = await dump_objects(
+                        self._programs(extras.major),
+                        reader,
+                        place.schema,
+                        lock_wait=LOCK_MILLISECONDS,
+                        limit=self._limit,
+                    )
                     break
                 except ClientProgramFailed as error:
                     if "permission denied" in error.message:

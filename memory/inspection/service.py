@@ -64,7 +64,9 @@ class InspectionService:
         """
         place = await self._place(caller, database_id, which.env)
         rows = await self._as_owner(
-            place, lambda: self._catalog.read(place, "inspected", tables=which.table or None)
+            caller,
+            place,
+            lambda: self._catalog.read(place, "inspected", tables=which.table or None),
         )
         contents = contents_of(which.env, rows)
         _refuse_unknown(which.table, contents)
@@ -79,8 +81,10 @@ class InspectionService:
             NotPermitted, ClientProgramMissing, ClientProgramFailed, SessionsExhausted
         """
         place = await self._place(caller, database_id, which.env)
-        extras = await self._as_owner(place, lambda: self._catalog.extras(place))
-        ddl, still_names = await self._dumps.ddl(place, extras)
+        extras = await self._as_owner(caller, place, lambda: self._catalog.extras(place))
+        ddl, still_names = await self._as_owner(
+            caller, place, lambda: self._dumps.ddl(place, extras)
+        )
         return SchemaDdl(
             env=which.env,
             ddl=ddl,
@@ -98,7 +102,9 @@ class InspectionService:
             ResultTooLarge, StatementTimeout, SessionsExhausted
         """
         place = await self._place(caller, database_id, which.env)
-        rows = await self._as_owner(place, lambda: self._catalog.read(place, "table_statistics"))
+        rows = await self._as_owner(
+            caller, place, lambda: self._catalog.read(place, "table_statistics")
+        )
         slowest = await self._database.reading(
             lambda session: self._audit(session).slowest(database_id, which.env.value)
         )
@@ -116,11 +122,16 @@ class InspectionService:
         )
         return Place(entry, env, None)
 
-    async def _as_owner(self, place: Place, work: Callable[[], Awaitable[T]]) -> T:
-        """What the work gives, which logs in as one of the database's own logins."""
+    async def _as_owner(self, caller: Caller, place: Place, work: Callable[[], Awaitable[T]]) -> T:
+        """What the work gives, which logs in as one of the database's own logins.
+
+        Raises:
+            DatabaseNotFound: it failed, for the database was dropped meanwhile.
+        """
         try:
             return await work()
         except AppError as error:
+            await self._place(caller, place.database.id, place.environment)
             if error.sqlstate not in LOCKED_OUT:
                 raise
         # The database is there, and its logins have another secret's passwords.
