@@ -25,6 +25,7 @@ bench: $(STAMP) ## Measure the API and clones against PostgreSQL's limits, into 
 	$(BIN)/python -m benchmarks.api $(ARGS)
 	$(BIN)/python -m benchmarks.sql $(ARGS)
 	$(BIN)/python -m benchmarks.export
+	$(BIN)/python -m benchmarks.inspection
 	$(BIN)/python -m benchmarks.readme
 	$(BIN)/python -m benchmarks.clone
 

@@ -12,7 +12,9 @@ from core.metrics import Metrics
 from core.postgres.context import session_settings
 from core.postgres.embedded import bundled_binaries
 from core.postgres.engine import Database, Session
+from core.postgres.identifiers import RoleName
 from core.postgres.passwords import context_key, derive
+from core.postgres.preparation import login_url
 from core.postgres.tenant_connection import TenantConnection, TenantServer
 from core.postgres.tenant_sessions import TenantSessions
 from core.settings import Settings
@@ -34,6 +36,9 @@ from memory.databases.repository import DatabaseRepository
 from memory.databases.service import DatabaseService
 from memory.idempotency.repository import IdempotencyRepository
 from memory.idempotency.service import IdempotencyService
+from memory.inspection.catalog import CatalogReader
+from memory.inspection.ddl import Dumps
+from memory.inspection.service import InspectionService
 from memory.operations.repository import OperationRepository
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
@@ -67,6 +72,7 @@ class Services:
     judge: Judge | None = None
     statements: StatementService = field(init=False)
     exports: ExportService = field(init=False)
+    inspection: InspectionService = field(init=False)
 
     def __post_init__(self) -> None:
         # Rows that the driver gave are read through their classes' attributes.
@@ -130,6 +136,24 @@ class Services:
         object.__setattr__(self, "directory", directory)
         object.__setattr__(self, "statements", statements)
         object.__setattr__(self, "exports", exports)
+        inspection = InspectionService(
+            self.database,
+            self.databases,
+            self.audit,
+            CatalogReader(executor, settings.sql_timeout),
+            Dumps(
+                self._login_url,
+                self._programs,
+                patience=settings.pool_timeout,
+                limit=settings.sql_byte_limit,
+            ),
+            self._renew_logins,
+        )
+        object.__setattr__(self, "inspection", inspection)
+
+    def _login_url(self, login: RoleName) -> str:
+        secret = derive(self.master_secret, login.name)
+        return login_url(self.settings.dsn or "", login.name, secret)
 
     async def _look_up(self, database_id: int) -> DatabaseEntry | None:
         return await self.database.reading(

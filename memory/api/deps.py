@@ -18,6 +18,7 @@ from memory.connections.models import Connection
 from memory.connections.service import ConnectionService
 from memory.connections.tasks import end_sessions
 from memory.databases.service import DatabaseService
+from memory.inspection.service import InspectionService
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
 from memory.services import Services
@@ -88,6 +89,10 @@ def export_service(request: Request) -> ExportService:
     return services(request).exports
 
 
+def inspection_service(request: Request) -> InspectionService:
+    return services(request).inspection
+
+
 def kept_answer(request: Request) -> KeptAnswer:
     """For an endpoint that stores its answer itself, in the transaction of a tenant's session."""
     claim, request.state.claim = request.state.claim, None
@@ -114,6 +119,7 @@ Runner = Annotated[OperationRunner, Depends(operation_runner)]
 AfterCommit = Annotated[AfterCommitWork, Depends(after_commit)]
 Statements = Annotated[StatementService, Depends(statement_service)]
 Exports = Annotated[ExportService, Depends(export_service)]
+Inspection = Annotated[InspectionService, Depends(inspection_service)]
 Kept = Annotated[KeptAnswer, Depends(kept_answer)]
 Databases = Annotated[DatabaseService, Depends(database_service)]
 Connections = Annotated[ConnectionService, Depends(connection_service)]

@@ -224,6 +224,18 @@ class DatabaseService:
         """What running SQL in a live database needs to know of it."""
         return await self._databases.entry(database_id)
 
+    async def entry_for(self, caller: Caller, database_id: int) -> DatabaseEntry:
+        """The same for its owner, a member of its space, or an administrator.
+
+        Raises:
+            DatabaseNotFound, NotAuthorized
+        """
+        found = await self._databases.entry(database_id)
+        if found is None or not _may_look(caller, found):
+            raise DatabaseNotFound
+        caller.require(Scope.DATABASES_READ)
+        return found
+
     async def describe(self, caller: Caller, database_id: int) -> DatabaseDetail:
         """A database with both its schemas and their sizes.
 
@@ -316,3 +328,11 @@ class DatabaseService:
                 **details,
             },
         )
+
+
+def _may_look(caller: Caller, found: DatabaseEntry) -> bool:
+    if caller.uid is None:
+        # An application's key that is bound to no uid names any end user, but is no owner.
+        return not caller.app_id or Scope.ADMIN in caller.scopes
+    is_member = found.space_id in caller.spaces or ANY_SPACE in caller.spaces
+    return found.uid == caller.uid or (found.space_id != "" and is_member)

@@ -42,6 +42,7 @@ OPERATIONS = [
     f"GET {V1}/databases/{{database_id}}/connections",
     f"POST {V1}/clone_database",
     f"GET {V1}/operations/{{operation_id}}",
+    *(f"GET {V1}/databases/{{database_id}}/{read}" for read in ("schema", "ddl", "stats")),
 ]
 FILES = f"POST {V1}/export_data"
 # Codes of an operation's own, by its name.
@@ -61,6 +62,9 @@ OWN_CODES = {
     "{database_id}": {25013},
     "clone_database": {25011, 25013, 25015},
     "{operation_id}": {25016},
+    "schema": {25013, 25018, 25019, 25021},
+    "ddl": {25011, 25013, 25018, 25019, 25021},
+    "stats": {25013, 25018, 25019, 25021},
 }
 COMMON_CODES = {25000, 25010, 25020, 25500}
 # What an Idempotency-Key adds to every write.
@@ -146,7 +150,8 @@ def test_an_operation_documents_its_own_errors(document: dict[str, Any], label: 
     of_keys = KEY_CODES if label.startswith("POST") else set()
     assert set(documented) == OWN_CODES[label.rpartition("/")[2]] | COMMON_CODES | of_keys
     assert documented[25020] - {404} == {401, 403}
-    assert (404 in documented[25020]) == label.endswith(("exec_dml", "export_data"))
+    of_tables = ("exec_dml", "export_data", "/schema")
+    assert (404 in documented[25020]) == label.endswith(of_tables)
     assert documented[25000] >= {400, 422}
     # A name that is taken, a constraint that is violated, a connection that there is no room for
     # or that has ended.
@@ -195,10 +200,11 @@ def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> No
     )
     assert ("data" in fields) is has_data
     if has_data:
-        data = resolved(document, fields["data"])
-        assert data["type"] == "object"
         assert "data" in envelope["required"]
-        assert data["properties"]
+        for shape in fields["data"].get("anyOf", [fields["data"]]):
+            data = resolved(document, shape)
+            assert data["type"] == "object"
+            assert data["properties"]
 
 
 @pytest.mark.parametrize(
@@ -210,6 +216,11 @@ def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> No
         ("Executed", {"exec_success", "exec_failure", "exec_time", "statements"}),
         ("StatementDetail", {"statement", "item", "command", "affected", "columns", "truncated"}),
         ("Rehearsal", {"changes", "locks", "exec_time"}),
+        ("SchemaContents", {"env", "tables", "views", "sequences", "enums", "functions"}),
+        ("TableInfo", {"name", "kind", "columns", "primary_key", "rows", "size_bytes"}),
+        ("SchemaText", {"env", "text"}),
+        ("SchemaDdl", {"env", "ddl", "still_names", "hidden", "reordered"}),
+        ("SchemaStatistics", {"env", "total", "tables", "slowest"}),
         ("SchemaDetail", {"env", "schema_name", "size_bytes", "tables", "create_at", "update_by"}),
         ("Failure", {"code", "message", "sid", "error"}),
         ("ErrorInfo", {"type", "retryable", "hint", "sqlstate", "details"}),
@@ -333,6 +344,11 @@ async def test_a_databases_life_keeps_to_the_document(served: Served, uid: str) 
         dml = "INSERT INTO t (c) VALUES ('x'); SELECT * FROM t"
         body = {**address, "uid": uid, "env": "prod", "dml": dml, **more}
         await step(f"POST {V1}/exec_dml", body=body, media_type=kind)
+    for read in ("schema", "ddl", "stats"):
+        label = f"GET {V1}/databases/{{database_id}}/{read}"
+        await step(label, path_parameters=address, query={"env": "test"})
+    label = f"GET {V1}/databases/{{database_id}}/schema"
+    await step(label, path_parameters=address, query={"format": "text", "table": ["t"]})
     for action in GRANTS:
         body = {**address, "uid": uid, "app_id": "shop"}
         await step(f"POST {V1}/{action}", body=body, media_type=kind)
