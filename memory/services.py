@@ -41,6 +41,7 @@ from memory.statements.journal import Journal
 from memory.statements.judge import Guard, Judge
 from memory.statements.service import StatementService
 from memory.statements.streams import Streams
+from memory.transfer.upload import UploadService
 
 if TYPE_CHECKING:
     from core.tracing import Tracing
@@ -62,6 +63,7 @@ class Services:
     journal: Journal = field(default_factory=Journal)
     judge: Judge | None = None
     statements: StatementService = field(init=False)
+    uploads: UploadService = field(init=False)
 
     def __post_init__(self) -> None:
         # Rows that the driver gave are read through their classes' attributes.
@@ -107,9 +109,11 @@ class Services:
             self.journal,
             self._renew_logins,
         )
+        uploads = UploadService(directory, executor, self.journal, settings, self._renew_logins)
         object.__setattr__(self, "sessions", sessions)
         object.__setattr__(self, "directory", directory)
         object.__setattr__(self, "statements", statements)
+        object.__setattr__(self, "uploads", uploads)
 
     async def _log_in(self, login: str) -> TenantConnection:
         return await connect_tenant(

@@ -6,13 +6,14 @@ from memory.api.mounts import Mount
 from memory.databases import endpoints as databases
 from memory.operations import endpoints as operations
 from memory.statements import endpoints as statements
+from memory.transfer import uploads
 
 
 def mount(app: FastAPI) -> None:
     """Routers are asked one after the other which of them has a path: what is called most often
     stands first, and none is in another.
     """
-    shared = (statements.actions, databases.actions)
+    shared = (statements.actions, databases.actions, uploads.uploads)
     for router in (*shared, databases.reads, databases.grants, operations.reads):
         app.include_router(router, prefix=Mount.V1, tags=["v1"])
     # Not in the OpenAPI document, whose statuses, keys and strictness are those of /v1.
