@@ -129,7 +129,7 @@ BEGIN
     FOR what IN
         SELECT format('%I.%I', schema_name, c.relname) AS place, c.oid, c.relkind, c.relrowsecurity,
                c.reloptions, own.uid IS NOT NULL AS is_scoped, own.arguments,
-               t.arguments AS stamped,
+               t.arguments AS stamped, t.is_for_all,
                EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid
                        AND p.polname = 'pgtwin_rows') AS has_policy,
                EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = own.uid)
@@ -160,7 +160,8 @@ BEGIN
               AND a.attname IN ('uid', 'id', 'create_time', 'update_time')
         ) AS own ON c.relkind IN ('r', 'p')
         LEFT JOIN LATERAL (
-            SELECT string_to_array(encode(g.tgargs, 'escape'), '\000') AS arguments
+            SELECT string_to_array(encode(g.tgargs, 'escape'), '\000') AS arguments,
+                   g.tgqual IS NULL AS is_for_all
             FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = 'pgtwin_stamp'
         ) AS t ON true
         WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_namespace'::regclass
@@ -175,13 +176,16 @@ BEGIN
                 ' USING (uid = ANY ((SELECT pgtwin_rt.ctx())::text[]))'
                 ' WITH CHECK (uid = ANY ((SELECT pgtwin_rt.ctx())::text[]))', what.place, app) END,
             -- A partitioned table's rows are stamped where they go to.
-            CASE WHEN what.stamped IS NOT NULL AND (NOT what.is_scoped
+            CASE WHEN what.stamped IS NOT NULL AND (NOT what.is_scoped OR what.is_for_all
                     OR array_remove(what.stamped, '') <> what.arguments) THEN
                 format('DROP TRIGGER pgtwin_stamp ON %s', what.place) END,
             CASE WHEN what.is_scoped AND what.relkind = 'r'
-                    AND array_remove(what.stamped, '') IS DISTINCT FROM what.arguments THEN
+                    AND (what.is_for_all
+                    OR array_remove(what.stamped, '') IS DISTINCT FROM what.arguments) THEN
                 format('CREATE TRIGGER pgtwin_stamp BEFORE INSERT OR UPDATE ON %s'
-                    ' FOR EACH ROW EXECUTE FUNCTION pgtwin_rt.stamp(%s)', what.place,
+                    -- The owner's rows do not even call it.
+                    ' FOR EACH ROW WHEN (current_setting(''pgtwin.ctx'', true) <> '''')'
+                    ' EXECUTE FUNCTION pgtwin_rt.stamp(%s)', what.place,
                     (SELECT string_agg(quote_literal(a), ', ') FROM unnest(what.arguments) a)) END,
             CASE WHEN what.is_scoped AND NOT what.has_index THEN
                 format('CREATE INDEX ON %s (uid)', what.place) END,

@@ -72,3 +72,5 @@ def _end(child: Child) -> None:
     """Also where a thread waits for its next line."""
     child.kill()
     child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
