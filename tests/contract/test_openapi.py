@@ -32,7 +32,7 @@ from tests.conftest import control_database, running
 
 V1, DROP_IN = "/v1", "/xingchen-db/v1"
 ACTIONS = ("create_database", "drop_database", "modify_db_description")
-STATEMENTS = ("exec_ddl", "exec_dml")
+STATEMENTS = ("exec_ddl", "exec_dml", "upload_data")
 GRANTS = ("grant_app", "revoke_app")
 OPERATIONS = [
     *(f"POST {V1}/{action}" for action in (*ACTIONS, *GRANTS, *STATEMENTS)),
@@ -49,6 +49,7 @@ OWN_CODES = {
     **{key: {25013, 25014, 25015} for key in GRANTS},
     "exec_ddl": {25013, 25015, 25019, 25021, 25030, 25031, 25040, 25041},
     "exec_dml": {25013, 25015, 25018, 25019, 25021, 25030, 25031, 25050, 25051},
+    "upload_data": {25013, 25015, 25019, 25021, 25100, 25200, 25201, 25202, 25300},
     "databases": set(),
     "{database_id}": {25013},
     "clone_database": {25011, 25013, 25015},
@@ -138,10 +139,10 @@ def test_an_operation_documents_its_own_errors(document: dict[str, Any], label: 
     of_keys = KEY_CODES if label.startswith("POST") else set()
     assert set(documented) == OWN_CODES[label.rpartition("/")[2]] | COMMON_CODES | of_keys
     assert documented[25020] - {404} == {401, 403}
-    assert (404 in documented[25020]) == label.endswith("exec_dml")
+    assert (404 in documented[25020]) == label.endswith(("exec_dml", "upload_data"))
     assert documented[25000] >= {400, 422}
     # A name that is taken, or a constraint that is violated.
-    conflicts = ("create_database", "clone_database", "exec_dml")
+    conflicts = ("create_database", "clone_database", "exec_dml", "upload_data")
     assert (409 in documented[25010]) == label.endswith(conflicts)
 
 
@@ -193,6 +194,9 @@ def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> No
         ("DatabaseDetail", {"uid", "name", "space_id", "schemas", "create_by", "update_at"}),
         ("Executed", {"exec_success", "exec_failure", "exec_time", "statements"}),
         ("StatementDetail", {"statement", "item", "command", "affected", "columns", "truncated"}),
+        ("Uploaded", {"success_rows", "failed_rows", "succeeded", "failed", "exec_time"}),
+        ("FailedRow", {"line", "error"}),
+        ("UploadData", {"file", "table_name", "mode", "key", "on_error", "format", "as"}),
         ("Rehearsal", {"changes", "locks", "exec_time"}),
         ("SchemaDetail", {"env", "schema_name", "size_bytes", "tables", "create_at", "update_by"}),
         ("Failure", {"code", "message", "sid", "error"}),
