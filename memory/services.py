@@ -13,8 +13,7 @@ from core.postgres.context import session_settings
 from core.postgres.embedded import bundled_binaries
 from core.postgres.engine import Database, Session
 from core.postgres.passwords import context_key, derive
-from core.postgres.preparation import login_url
-from core.postgres.tenant_connection import TenantConnection, connect_tenant
+from core.postgres.tenant_connection import TenantConnection, TenantServer
 from core.postgres.tenant_sessions import TenantSessions
 from core.settings import Settings
 from memory.api_keys.cache import KeyCache
@@ -91,8 +90,18 @@ class Services:
 
     def _make_statements(self) -> None:
         settings = self.settings
+        server = TenantServer(
+            settings.dsn or "",
+            server_settings=session_settings(settings),
+            timeout=settings.connect_timeout,
+            byte_limit=settings.sql_byte_limit,
+        )
+
+        async def log_in(login: str) -> TenantConnection:
+            return await server.log_in(login, derive(self.master_secret, login))
+
         sessions = TenantSessions(
-            self._log_in,
+            log_in,
             limit=settings.sql_sessions,
             per_login=settings.sql_sessions_per_login,
             idle=settings.sql_session_idle,
@@ -114,14 +123,6 @@ class Services:
         object.__setattr__(self, "directory", directory)
         object.__setattr__(self, "statements", statements)
         object.__setattr__(self, "uploads", uploads)
-
-    async def _log_in(self, login: str) -> TenantConnection:
-        return await connect_tenant(
-            login_url(self.settings.dsn or "", login, derive(self.master_secret, login)),
-            server_settings=session_settings(self.settings),
-            timeout=self.settings.connect_timeout,
-            byte_limit=self.settings.sql_byte_limit,
-        )
 
     async def _look_up(self, database_id: int) -> DatabaseEntry | None:
         return await self.database.reading(

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from core.postgres.answers import Answers
+
 
 class ByteLimit(asyncio.Protocol):
     """Between a connection's transport and the driver's protocol: counts what comes in.
@@ -17,6 +19,7 @@ class ByteLimit(asyncio.Protocol):
         self._feed = inner.data_received
         self._left = 0
         self._limited = False
+        self._answers: Answers | None = None
         self.exceeded = False
         transport.set_protocol(self)
 
@@ -24,7 +27,15 @@ class ByteLimit(asyncio.Protocol):
         """Count anew; 0: there is no limit."""
         self._left, self._limited = limit, limit > 0
 
+    def take_out(self, answers: Answers) -> None:
+        """Keep the answers to what was just sent from the driver."""
+        self._answers = answers
+
     def data_received(self, data: bytes) -> None:
+        if self._answers is not None:
+            data = self._answers.take(data)
+            if self._answers.is_complete:
+                self._answers = None
         if self._limited:
             self._left -= len(data)
             if self._left < 0:

@@ -1,17 +1,19 @@
 """The one way of a tenant's SQL: a statement a message, all values as text, nothing else sent."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.protocol import NO_TIMEOUT
-from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP
+from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP, PreparedStatementState
 
 from core.errors import DatabaseUnavailable, InvalidRequest, ResultTooLarge, StatementTimeout
+from core.postgres.answers import Answers
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
+from core.postgres.server_login import ServerLogin
 from core.postgres.type_book import DESCRIBE, PostgresType, TypeBook
 from core.postgres.values import Column, JsonValue, Row, encode_all
 
@@ -29,7 +31,7 @@ CANCEL_GRACE = 2.0
 # cancelled leaves the session in a known state.
 SHORTEST_TIMEOUT = 0.001
 
-
+T = TypeVar("T")
 ParameterLists: TypeAlias = (
     Sequence[Sequence[JsonValue]]
     | Callable[[Sequence[PostgresType]], Sequence[Sequence[JsonValue]]]
@@ -59,45 +61,67 @@ class Outcome:
 
 
 async def connect_tenant(
-    dsn: str,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    server_settings: Mapping[str, str] | None = None,
-    timeout: float,
-    byte_limit: int,
-    cancel_grace: float = CANCEL_GRACE,
+    dsn: str, *, user: str | None = None, password: str | None = None, **options: Any
 ) -> "TenantConnection":
-    """Log in; nothing but the startup message is sent.
+    """Log in once.
 
+    Args:
+        options: of `TenantServer`.
+
+    Raises:
+        DatabaseUnavailable: there is no connection within its time.
+    """
+    return await TenantServer(dsn, **options).log_in(user, password)
+
+
+class TenantServer:
+    """
     Args:
         timeout: seconds for the login, and for statements that do not go through `run`.
         byte_limit: what one `run` or `run_many` may answer, as PostgreSQL's messages.
-
-    Raises:
-        DatabaseUnavailable: there is no connection within that time.
     """
-    try:
-        connection: TenantConnection = await asyncpg.connect(
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        server_settings: Mapping[str, str] | None = None,
+        timeout: float,
+        byte_limit: int,
+        cancel_grace: float = CANCEL_GRACE,
+    ) -> None:
+        self._byte_limit, self._cancel_grace = byte_limit, cancel_grace
+        given = server_settings or {}
+        self._login = ServerLogin(
             dsn,
-            user=user,
-            password=password,
-            connection_class=TenantConnection,
+            TenantConnection,
+            timeout,
             statement_cache_size=0,
-            timeout=timeout,
             command_timeout=timeout,
-            server_settings={
-                "timezone": "UTC",
-                "jit": "off",
-                **(server_settings or {}),
-                **TEXT_FORMS,
-            },
+            server_settings={"timezone": "UTC", "jit": "off", **given, **TEXT_FORMS},
         )
-    except (OSError, TimeoutError) as error:
-        raise DatabaseUnavailable from error
-    connection.byte_limit = byte_limit
-    connection.cancel_grace = cancel_grace
-    return connection
+
+    async def log_in(
+        self, user: str | None = None, password: str | None = None
+    ) -> "TenantConnection":
+        """Log in; nothing but the startup message is sent.
+
+        Args:
+            user, password: None: those of the URL.
+
+        Raises:
+            DatabaseUnavailable: there is no connection within the time.
+        """
+        given = {"user": user, "password": password}
+        try:
+            connection = await self._login(
+                {name: value for name, value in given.items() if value is not None}
+            )
+        except (OSError, TimeoutError) as error:
+            raise DatabaseUnavailable from error
+        connection.byte_limit = self._byte_limit
+        connection.cancel_grace = self._cancel_grace
+        return connection
 
 
 class TenantConnection(asyncpg.Connection):
@@ -117,6 +141,7 @@ class TenantConnection(asyncpg.Connection):
     # The driver's own, which its type stubs leave out.
     _loop: asyncio.AbstractEventLoop
     _protocol: Any
+    _transport: Any
     _stmt_exclusive_section: Any
     _check_open: Callable[[], None]
 
@@ -126,8 +151,35 @@ class TenantConnection(asyncpg.Connection):
         self.backend_pid: int = protocol.get_server_pid()
         self._describe: Any = None
         self._incoming = ByteLimit(transport, protocol)
+        self._beginning = ""
+        self._begun = Answers()
+        # Whether a transaction was begun of which the driver may not know.
+        self._is_open = False
         # All others have no codec, and get one when they are met.
         self._take_as_text(BUILTIN_TYPE_OID_MAP)
+
+    def begin_with(self, message: str) -> None:
+        """Begin a transaction along with the next statement, in the same round trip; an `execute`
+        ends it.
+
+        Args:
+            message: simple statements of the service's own. Where PostgreSQL refuses them, that is
+                raised by the next statement, which is not executed.
+        """
+        self._beginning, self._begun = message, Answers()
+
+    @property
+    def awaits_beginning(self) -> bool:
+        """Whether the message of `begin_with` was not sent yet."""
+        return bool(self._beginning)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it was sent, and done."""
+        return self._begun.is_complete and self._begun.failure is None
+
+    def forget_beginning(self) -> None:
+        self._beginning = ""
 
     async def run(
         self,
@@ -172,12 +224,26 @@ class TenantConnection(asyncpg.Connection):
         Raises:
             InvalidParameter, ResultTooLarge, StatementTimeout: as `run`.
         """
+        return await self._bounded(statement, self._run_all, parameter_lists, row_limit, timeout)
+
+    async def run_utility(self, statement: str, *, timeout: float | None = None) -> Outcome:
+        """Run one statement that has no parameters and gives no rows, in one round trip.
+
+        Raises:
+            StatementTimeout: as `run`.
+        """
+        if self._beginning:
+            # It is executed as soon as it is parsed, and so must not come behind what may fail.
+            await self.execute("")
+        return await self._bounded(statement, self._run_undescribed, timeout)
+
+    async def _bounded(self, statement: str, send: Callable[..., Awaitable[T]], *given: Any) -> T:
         self._check_open()
         self._check_encoding(statement)
         with self._stmt_exclusive_section:
             self._incoming.begin(self.byte_limit)
             try:
-                return await self._run_all(statement, parameter_lists, row_limit, timeout)
+                return await send(statement, *given)
             except TimeoutError:
                 await self._await_cancellation()
                 raise StatementTimeout from None
@@ -190,6 +256,7 @@ class TenantConnection(asyncpg.Connection):
             finally:
                 self._incoming.begin(self.byte_limit)
 
+<<<<<<< HEAD
     async def copy_in(self, statement: str, data: bytes, *, timeout: float | None = None) -> int:
         """Run a COPY FROM STDIN; gives the number of rows.
 
@@ -206,6 +273,14 @@ class TenantConnection(asyncpg.Connection):
             await self._await_cancellation()
             raise StatementTimeout from None
         return int(tag.rpartition(" ")[2])
+=======
+    async def _run_undescribed(self, statement: str, timeout: float | None) -> Outcome:
+        record_class = self._protocol.get_record_class()
+        prepared: Any = PreparedStatementState("", statement, self._protocol, record_class, False)
+        prepared.mark_unprepared()
+        prepared._init_codecs()
+        return await self._execute_prepared(prepared, (), (), 0, self._deadline(timeout))
+>>>>>>> main
 
     async def _run_all(
         self,
@@ -214,8 +289,8 @@ class TenantConnection(asyncpg.Connection):
         row_limit: int,
         timeout: float | None,
     ) -> list[Outcome]:
-        deadline = None if timeout is None else self._loop.time() + timeout
-        prepared = await self._prepare_statement(statement, deadline)
+        deadline = self._deadline(timeout)
+        prepared = await self._prepare_first(statement, deadline)
         types = self.types
         columns = tuple(
             Column(name, type_.oid, types[type_.oid].name)
@@ -236,6 +311,29 @@ class TenantConnection(asyncpg.Connection):
             await self._execute_prepared(prepared, columns, texts, row_limit, deadline)
             for texts in encoded
         ]
+
+    async def _prepare_first(self, statement: str, deadline: float | None) -> Any:
+        """The statement described, in the transaction that begins with it, if one does."""
+        if not self._beginning:
+            return await self._prepare_statement(statement, deadline)
+        self._send_beginning()
+        try:
+            prepared = await self._prepare_statement(statement, deadline)
+        except asyncpg.PostgresError:
+            self._raise_failure()
+            raise
+        self._raise_failure()
+        return prepared
+
+    def _send_beginning(self) -> None:
+        text, self._beginning = self._beginning.encode() + b"\0", ""
+        self._is_open = True
+        self._incoming.take_out(self._begun)
+        self._transport.write(b"Q" + (len(text) + 4).to_bytes(4, "big") + text)
+
+    def _raise_failure(self) -> None:
+        if self._begun.failure is not None:
+            raise self._begun.failure
 
     async def _prepare_statement(self, statement: str, deadline: float | None) -> Any:
         """The statement described, under no name: the next one replaces it."""
@@ -315,6 +413,9 @@ class TenantConnection(asyncpg.Connection):
         for oid in oids:
             settings.set_builtin_type_codec(oid, "text", "pg_catalog", "scalar", "text", "text")
 
+    def _deadline(self, timeout: float | None) -> float | None:
+        return None if timeout is None else self._loop.time() + timeout
+
     def _remaining(self, deadline: float | None) -> Any:
         if deadline is None:
             return NO_TIMEOUT
@@ -353,12 +454,22 @@ class TenantConnection(asyncpg.Connection):
 
     def is_in_transaction(self) -> bool:
         # The driver's own asks the protocol, which a closed connection has no more.
-        return not self.is_closed() and super().is_in_transaction()
+        return not self.is_closed() and (self._is_open or super().is_in_transaction())
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        message = f"{self._beginning}; {query}" if self._beginning else query
+        self._beginning = ""
+        try:
+            tag = str(await super().execute(message, *args, timeout=timeout))
+        finally:
+            self._is_open = False
+        self._begun.is_complete = True
+        return tag
 
     # What the driver would send on its own.
 
     async def _introspect_types(self, typeoids: Iterable[int], timeout: float) -> Any:
-        deadline = None if timeout is None else self._loop.time() + timeout
+        deadline = self._deadline(timeout)
         await self._learn(typeoids, deadline)
         return (), self._describe
 

@@ -36,6 +36,10 @@ GENERATED_ALWAYS = "428C9"
 # A policy that is there by now, a table whose row in the catalog was written by another.
 OPENED_MEANWHILE = ("42710", "XX000")
 CHANGES = frozenset({Kind.INSERT, Kind.UPDATE, Kind.DELETE, Kind.MERGE})
+# Those that may have parameters and rows; others have none, unless their text has a `$`.
+DESCRIBED = CHANGES | {Kind.SELECT}
+# What they leave needs no opening to end users, unless they take a part of another table along.
+REMOVALS = frozenset({Kind.DROP_TABLE, Kind.DROP_VIEW, Kind.DROP_SEQUENCE, Kind.COMMENT})
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 TAKE_LISTS = frozenset({Type.ARRAY, Type.JSON, Type.VECTOR})
 Work = Callable[[TenantConnection, Run], Awaitable[None]]
@@ -60,17 +64,19 @@ class Executor:
         """
         reruns, overrides, is_admitted = 0, False, place.end_user is None
         while True:
-            run = Run(place, mode, is_ddl, overrides)
+            run, session = Run(place, mode, is_ddl, overrides), None
             try:
-                async with self.begun(place, mode) as session:
+                async with self.begun(place, mode, at_once=False) as session:
                     await work(session, run)
                     run.statement = None
-                    await self._end(session, mode)
+                    await self._end(session, mode, run.unsent)
                 return run
             except AppError as error:
                 raise located(error, run) from error.__cause__
             except FAILURES as error:
                 state = sqlstate(error)
+                if session is not None and not session.has_begun and session.uses > 1:
+                    continue
                 if is_rerunnable(error) and reruns < RERUNS:
                     reruns += 1
                 elif state == GENERATED_ALWAYS and place.end_user and not overrides:
@@ -83,27 +89,38 @@ class Executor:
                     raise explained(error, run) from error
 
     @asynccontextmanager
-    async def begun(self, place: Place, mode: Mode) -> AsyncIterator[TenantConnection]:
+    async def begun(
+        self, place: Place, mode: Mode, *, at_once: bool = True
+    ) -> AsyncIterator[TenantConnection]:
         """A session in whose transaction the place's user acts; undone where it is not ended.
 
         One that broke while it was idle, or was left in a state in which nothing can begin, is
         replaced, and nobody sees it.
+
+        Args:
+            at_once: False: it begins along with the first statement. One that has not begun then
+                is closed, and the caller takes another.
         """
         while True:
             async with self._sessions.session(place.login.name) as session:
-                try:
-                    await self._begin(session, place, mode)
-                except FAILURES:
-                    session.terminate()
-                    if session.uses > 0:
-                        continue
-                    raise
-                finally:
-                    session.uses += 1
+                session.uses += 1
+                session.begin_with(self._beginning(session, place, mode))
+                if at_once:
+                    try:
+                        await session.execute("")
+                    except FAILURES:
+                        session.terminate()
+                        if session.uses > 1:
+                            continue
+                        raise
                 try:
                     yield session
                     return
                 finally:
+                    if session.awaits_beginning:
+                        session.forget_beginning()
+                    elif not session.has_begun:
+                        session.terminate()
                     if not session.is_closed() and session.is_in_transaction():
                         await _undo(session)
 
@@ -115,17 +132,30 @@ class Executor:
         params: Sequence[JsonValue] | None = None,
     ) -> None:
         """Run one statement, once for each list of parameters that there is."""
+        await self.send(session, run)
         run.statement, run.added = statement, 0
         text, limit = self._prepared(run, statement)
+        if statement.kind not in DESCRIBED and "$" not in text:
+            outcome = await session.run_utility(text, timeout=self._left(run))
+            run.results.append(await self._result(session, run, statement, outcome, None))
+            return
         lists = partial(executions, params or ())
         outcomes = await session.run_many(text, lists, row_limit=limit, timeout=self._left(run))
         for place, outcome in enumerate(outcomes, 1):
             item = place if len(outcomes) > 1 else None
             run.results.append(await self._result(session, run, statement, outcome, item))
 
-    async def act_in(self, session: TenantConnection, place: Place) -> None:
+    def act_in(self, run: Run, place: Place) -> None:
         """Go on in another environment of the database, as its owner."""
-        await session.execute(_acting(place))
+        run.place = place
+        run.unsent.append(_acting(place))
+
+    async def send(self, session: TenantConnection, run: Run) -> None:
+        """Send what waits for the service's next message, where the next one can't take it."""
+        if run.unsent:
+            run.statement, message = None, "; ".join(run.unsent)
+            run.unsent.clear()
+            await session.execute(message)
 
     async def admit(self, place: Place) -> None:
         """Open new tables of an environment to its end users.
@@ -145,28 +175,27 @@ class Executor:
                 if not left or not met_another:
                     raise explained(error, Run(owner, Mode())) from error
 
-    async def admit_here(self, session: TenantConnection, run: Run) -> None:
+    def admit_here(self, run: Run, statements: Sequence[Statement]) -> None:
         """The same within the transaction of the DDL that made them.
 
         The owner's code may have changed who acts: it is said again in the same message.
         """
-        run.statement = None
+        if not any(map(_makes, statements)):
+            return
         schema = literal(run.place.schema.name)
-        await session.execute(f"{_acting(run.place)}; SELECT pgtwin_rt.admit({schema})")
+        run.unsent += (_acting(run.place), f"SELECT pgtwin_rt.admit({schema})")
 
-    async def _begin(self, session: TenantConnection, place: Place, mode: Mode) -> None:
+    def _beginning(self, session: TenantConnection, place: Place, mode: Mode) -> str:
         user, entry = place.end_user, ""
         if user is not None:
             pid, login = session.get_server_pid(), place.login.name
             entry = entering(self._key, pid, login, user.app_id, user.uid)
-        await session.execute(
-            beginning(place.schema, role=place.role, entry=entry, read_only=mode.read_only)
-        )
+        return beginning(place.schema, role=place.role, entry=entry, read_only=mode.read_only)
 
-    async def _end(self, session: TenantConnection, mode: Mode) -> None:
+    async def _end(self, session: TenantConnection, mode: Mode, unsent: Sequence[str] = ()) -> None:
         patience = self._settings.sql_timeout + GRACE
         ending = "COMMIT" if mode.keeps else "ROLLBACK"
-        await session.execute(f"{ending}; {UNLOCK}", timeout=patience)
+        await session.execute("; ".join((*unsent, ending, UNLOCK)), timeout=patience)
 
     def _left(self, run: Run) -> float:
         left = self._settings.sql_transaction_timeout - run.seconds
@@ -237,6 +266,10 @@ def executions(
     is_lists = bool(params) and all(isinstance(each, list) for each in params)
     taken = len(params) == len(types) and all(each.kind in TAKE_LISTS for each in types)
     return params if is_lists and not taken else (params,)  # type: ignore[return-value]
+
+
+def _makes(statement: Statement) -> bool:
+    return statement.kind not in REMOVALS or "cascade" in statement.sql.lower()
 
 
 _ADMIT = "SELECT pgtwin_rt.admit($1)"

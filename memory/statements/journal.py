@@ -109,7 +109,12 @@ class Journal:
         try:
             while True:
                 await asyncio.sleep(INTERVAL_SECONDS)
-                await self.write(database)
+                writing = asyncio.ensure_future(self.write(database))
+                try:
+                    await asyncio.shield(writing)
+                finally:
+                    # One that is cut off may have been committed, and would be written twice.
+                    await writing
         finally:
             await self.write(database)
 

@@ -50,6 +50,7 @@ class Run:
         statement: the one that runs now; None: none does.
         added: characters that were put before it.
         overrides: values that clients gave for generated columns are passed over.
+        unsent: SQL of the service's own that goes along with its next message.
     """
 
     place: Place
@@ -58,6 +59,7 @@ class Run:
     overrides: bool = False
     statement: Statement | None = None
     added: int = 0
+    unsent: list[str] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
 

@@ -13,7 +13,7 @@ from memory.statements.failures import GONE, LOCKED_OUT
 from memory.statements.journal import Journal
 from memory.statements.judge import Judge
 from memory.statements.place import Place
-from memory.statements.rehearsal import Rehearsed, definitions
+from memory.statements.rehearsal import Definitions, Rehearsed, definitions
 from memory.statements.run import Mode, Run
 from memory.statements.schemas import (
     Audience,
@@ -78,15 +78,18 @@ class StatementService:
                 rehearsed.begin()
                 for place in places:
                     if run.place is not place:
-                        run.place = place
-                        await self._executor.act_in(session, place)
-                    before = await definitions(session, place) if body.dry_run else {}
+                        self._executor.act_in(run, place)
+                    before: Definitions = {}
+                    if body.dry_run:
+                        await self._executor.send(session, run)
+                        before = await definitions(session, place)
                     for statement in statements:
                         await self._executor.statement(session, run, statement)
                     if body.dry_run:
                         await rehearsed.note(session, place, before)
-                    await self._executor.admit_here(session, run)
+                    self._executor.admit_here(run, statements)
                 if keep is not None:
+                    await self._executor.send(session, run)
                     await keep(session, places[0], run)
 
             mode = Mode(keeps=not body.dry_run)

@@ -397,10 +397,8 @@ def test_after_kill_9_the_next_start_adopts_postgresql_and_its_data(
     first.process.wait()
     assert place.postmaster == server
 
-    started = time.monotonic()
     with place.serving(PGTWIN_WORKERS="2") as again:
         assert again.ready().keys == []
-        assert time.monotonic() - started < 10
         assert place.postmaster == server
         for _ in range(20):
             found = call(again, key, "databases")["data"]["databases"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from core.errors import (
     ResultTooLarge,
     StatementTimeout,
 )
-from core.postgres.tenant_connection import TenantConnection, connect_tenant
+from core.postgres.tenant_connection import TenantConnection, TenantServer, connect_tenant
 from tests.tenants import BYTE_LIMIT, connected, empty_database
 
 
@@ -119,6 +120,82 @@ async def test_a_statement_is_described_and_then_executed(url: str) -> None:
         assert tap.kinds == "X"
 
 
+async def test_a_statement_that_gives_nothing_is_one_round_trip(url: str) -> None:
+    async with tapped(url) as (tenant, tap):
+        assert tap.messages == []
+        outcome = await tenant.run_utility("CREATE TABLE made (id int)")
+        assert tap.kinds == "PBES"
+        assert (outcome.tag, outcome.columns, list(outcome.rows)) == ("CREATE TABLE", (), [])
+        with pytest.raises(asyncpg.PostgresSyntaxError, match="multiple commands"):
+            await tenant.run_utility("DROP TABLE made; DROP TABLE item")
+        with pytest.raises(StatementTimeout):
+            await tenant.run_utility("DO $$BEGIN PERFORM pg_sleep(60); END$$", timeout=0.1)
+        await tenant.run_utility("DROP TABLE made")
+        assert (await tenant.run("SELECT 1")).rows[0][0] == "1"
+        await tenant.close()
+
+
+async def test_a_transaction_begins_along_with_its_first_statement(url: str) -> None:
+    async with tapped(url) as (tenant, tap):
+        assert tap.messages == []
+        tenant.begin_with("RESET ALL; BEGIN; SET LOCAL timezone = 'Asia/Tokyo'")
+        assert not tenant.has_begun
+        shown = await tenant.run("SELECT current_setting('timezone'), $1::mood", ["a"])
+        assert tap.kinds[:4] == "QPDH"
+        assert [tuple(row) for row in shown.rows] == [("Asia/Tokyo", "a")]
+        assert tenant.has_begun
+        assert tenant.is_in_transaction()
+        # What the session tells of itself reached the driver.
+        assert tenant.get_settings().TimeZone == "Asia/Tokyo"
+        await tenant.execute("COMMIT")
+        assert not tenant.is_in_transaction()
+        assert tap.kinds[-1] == "Q"
+        await tenant.close()
+
+
+@pytest.mark.parametrize("is_utility", [False, True])
+async def test_without_its_beginning_a_statement_is_not_executed(
+    url: str, is_utility: bool
+) -> None:
+    async with tapped(url) as (tenant, tap):
+        assert tap.messages == []
+        tenant.begin_with("BEGIN; SET LOCAL ROLE nobody_there")
+        send = tenant.run_utility if is_utility else tenant.run
+        with pytest.raises(asyncpg.InvalidParameterValueError, match="nobody_there"):
+            await send("INSERT INTO item DEFAULT VALUES")
+        assert not set(tap.kinds) & set("BE")
+        assert not tenant.has_begun
+        tenant.terminate()
+
+
+async def test_a_beginning_goes_with_whatever_comes_first(tenant: TenantConnection) -> None:
+    tenant.begin_with("BEGIN")
+    await tenant.execute("SELECT 1")
+    assert tenant.has_begun
+    assert tenant.is_in_transaction()
+    await tenant.execute("ROLLBACK")
+    tenant.begin_with("BEGIN")
+    with pytest.raises(asyncpg.PostgresSyntaxError):
+        await tenant.run("SELECT FROM FROM")
+    assert tenant.has_begun
+    assert tenant.is_in_transaction()
+    await tenant.execute("ROLLBACK")
+    tenant.begin_with("BEGIN")
+    tenant.forget_beginning()
+    await tenant.run("SELECT 1")
+    assert not tenant.is_in_transaction()
+
+
+async def test_a_statement_that_is_cancelled_while_it_begins_leaves_no_transaction_unknown(
+    tenant: TenantConnection,
+) -> None:
+    tenant.begin_with("BEGIN; SELECT pg_sleep(30)")
+    with pytest.raises(StatementTimeout):
+        await tenant.run("SELECT 1", timeout=0.1)
+    assert not tenant.has_begun
+    assert tenant.is_closed() or tenant.is_in_transaction()
+
+
 async def test_new_types_are_asked_for_once_and_together(url: str) -> None:
     async with tapped(url) as (tenant, tap):
         outcome = await tenant.run("SELECT $1::mood, ARRAY['b']::mood[]", ["a"])
@@ -215,6 +292,26 @@ async def test_a_statement_is_storable_text(tenant: TenantConnection, statement:
 async def test_a_server_that_does_not_answer() -> None:
     with pytest.raises(DatabaseUnavailable):
         await connect_tenant("postgresql://x@127.0.0.1:1/x", timeout=1, byte_limit=1)
+
+
+@pytest.mark.parametrize("hosts", ["{}", "127.0.0.1:1,{}"])
+async def test_logins_of_one_server(url: str, admin: Any, hosts: str) -> None:
+    names = [f"pgtwin_login_{secrets.token_hex(4)}" for _ in range(2)]
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    there = urlunsplit(parts._replace(netloc=f"{login}@{hosts.format(host)}"))
+    server = TenantServer(there, timeout=10, byte_limit=BYTE_LIMIT)
+    for name in names:
+        await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'")
+    try:
+        for name in names:
+            session = await server.log_in(name, name)
+            assert (await session.run("SELECT session_user")).rows == [(name,)]
+            assert session.byte_limit == BYTE_LIMIT
+            await session.close()
+        await (await server.log_in()).close()
+    finally:
+        await admin.execute(f"DROP ROLE {', '.join(names)}")
 
 
 # What comes back

@@ -283,8 +283,14 @@ async def test_a_backend_killed_in_the_middle_fails_its_request_alone(
 async def test_a_server_that_does_not_accept_gives_up_within_the_connect_timeout(
     settings: Settings,
 ) -> None:
-    # A listener that never answers the start-up packet.
-    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(30), "127.0.0.1", 0)
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Never answer the start-up packet."""
+        await reader.read()
+        writer.close()
+        left.set()
+
+    left = asyncio.Event()
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     async with silent:
         options = {"database_url": None, "database_host": "127.0.0.1", "database_port": port}
@@ -293,6 +299,7 @@ async def test_a_server_that_does_not_accept_gives_up_within_the_connect_timeout
                 await asyncio.wait_for(
                     made.transaction(lambda session: run(session, "SELECT 1")), 2
                 )
+        await asyncio.wait_for(left.wait(), 5)
 
 
 async def test_nothing_is_committed_when_the_answer_is_an_error(

@@ -217,3 +217,14 @@ async def test_end_users_keep_their_rows_in_a_clone(twin: Twin) -> None:
     assert await copy.value("SELECT count(*) FROM notes") == 1
     await copy.make("ALTER TABLE notes ADD COLUMN more INT")
     assert len(await copy.rows("SELECT * FROM notes", **BOB)) == 1
+
+
+async def test_a_drop_that_takes_others_along_opens_what_is_left(twin: Twin) -> None:
+    await twin.make("CREATE TABLE kind (id BIGINT PRIMARY KEY)")
+    await twin.make("CREATE TABLE of_kind (id BIGINT REFERENCES kind, uid VARCHAR(64), body TEXT)")
+    await twin.rows("INSERT INTO kind VALUES (7)", **ALICE)
+    await twin.rows("INSERT INTO of_kind (id, body) VALUES (7, 'a')", **ALICE)
+    assert await twin.value("SELECT id FROM of_kind", **ALICE) == 7
+    await twin.make("DROP TABLE kind CASCADE")
+    await twin.rows("INSERT INTO of_kind (id, body) VALUES (8, 'b')", **ALICE)
+    assert await twin.value("SELECT id FROM of_kind WHERE body = 'b'", **ALICE) > 8

@@ -1,0 +1,81 @@
+"""Logins to one server, whose URL is read now and then and not for each of them."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+from asyncpg import connect_utils
+
+# Seconds until certificates, and whatever else a URL refers to, are read again. The driver takes
+# a millisecond of the event loop's time for it.
+READ_AGAIN = 60.0
+# What `asyncpg.connect` assumes.
+UNSAID: Mapping[str, Any] = {
+    "host": None,
+    "port": None,
+    "user": None,
+    "password": None,
+    "passfile": None,
+    "database": None,
+    "max_cached_statement_lifetime": 300,
+    "max_cacheable_statement_size": 15_360,
+    "ssl": None,
+    "direct_tls": None,
+    "target_session_attrs": None,
+    "krbsrvname": None,
+    "gsslib": None,
+    "service": None,
+    "servicefile": None,
+}
+# Its type stubs leave out what is private.
+DRIVER: Any = connect_utils
+C = TypeVar("C", bound=asyncpg.Connection)
+
+
+class ServerLogin(Generic[C]):
+    """
+    Args:
+        timeout: seconds for a login.
+        options: of `asyncpg.connect`.
+    """
+
+    def __init__(self, dsn: str, connection_class: type[C], timeout: float, **options: Any) -> None:
+        self._class, self._timeout = connection_class, timeout
+        self._asked: dict[str, Any] = {"dsn": dsn, **options}
+        self._known: tuple[list[Any], Any, Any] | None = None
+        self._known_until = 0.0
+
+    async def __call__(self, login: Mapping[str, str]) -> C:
+        """
+        Args:
+            login: `user` and `password`, where they are not the URL's.
+        """
+        addresses, parameters, config = self._read()
+        wants_any = parameters.target_session_attrs is connect_utils.SessionAttribute.any
+        if len(addresses) > 1 or not wants_any:
+            # Which of them it is, the driver looks for.
+            options: dict[str, Any] = {**self._asked, **login, "timeout": self._timeout}
+            found: C = await asyncpg.connect(connection_class=self._class, **options)
+            return found
+        try:
+            async with asyncio.timeout(self._timeout):
+                connection: C = await DRIVER._connect_addr(
+                    addr=addresses[0],
+                    loop=asyncio.get_running_loop(),
+                    params=parameters._replace(**login),
+                    config=config,
+                    connection_class=self._class,
+                    record_class=asyncpg.Record,
+                )
+        except DRIVER._NextHostSignal as signal:
+            raise signal.__cause__ or signal from None
+        return connection
+
+    def _read(self) -> tuple[list[Any], Any, Any]:
+        now = time.monotonic()
+        if self._known is None or now >= self._known_until:
+            self._known = DRIVER._parse_connect_arguments(**UNSAID, **self._asked)
+            self._known_until = now + READ_AGAIN
+        return self._known
