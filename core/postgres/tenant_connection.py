@@ -256,7 +256,6 @@ class TenantConnection(asyncpg.Connection):
             finally:
                 self._incoming.begin(self.byte_limit)
 
-<<<<<<< HEAD
     async def copy_in(self, statement: str, data: bytes, *, timeout: float | None = None) -> int:
         """Run a COPY FROM STDIN; gives the number of rows.
 
@@ -265,6 +264,8 @@ class TenantConnection(asyncpg.Connection):
         """
         self._check_open()
         self._check_encoding(statement)
+        if self._beginning:
+            await self.execute("")
         try:
             # The driver's own takes bytes for the name of a file, and opens that.
             with self._stmt_exclusive_section:
@@ -273,14 +274,13 @@ class TenantConnection(asyncpg.Connection):
             await self._await_cancellation()
             raise StatementTimeout from None
         return int(tag.rpartition(" ")[2])
-=======
+
     async def _run_undescribed(self, statement: str, timeout: float | None) -> Outcome:
         record_class = self._protocol.get_record_class()
         prepared: Any = PreparedStatementState("", statement, self._protocol, record_class, False)
         prepared.mark_unprepared()
         prepared._init_codecs()
         return await self._execute_prepared(prepared, (), (), 0, self._deadline(timeout))
->>>>>>> main
 
     async def _run_all(
         self,

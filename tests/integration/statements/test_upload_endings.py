@@ -154,12 +154,13 @@ async def test_a_lost_backend_is_one_retryable_error(
     await slowed(twin, owner)
     going = asyncio.create_task(upload(twin, "body\n" + "x\n" * 500, **fields))
 
-    async def works() -> bool:
-        return await backends(admin_connection, twin, "state = 'active'") != []
+    async def is_ended() -> bool:
+        pids = await backends(admin_connection, twin, "state = 'active' AND query ~ '^INSERT'")
+        for pid in pids:
+            await admin_connection.execute("SELECT pg_terminate_backend($1)", pid)
+        return pids != []
 
-    await until(works)
-    for pid in await backends(admin_connection, twin, "state = 'active'"):
-        await admin_connection.execute("SELECT pg_terminate_backend($1)", pid)
+    await until(is_ended)
     assert_retryable(await going, "database_unavailable")
     assert await twin.rows("SELECT * FROM notes") == []
 
