@@ -72,7 +72,7 @@ class BodyTooLarge(InvalidRequest):
     """The request body is larger than the service takes."""
 
     status = 413
-    remedy = "Send less, or raise PGTWIN_BODY_LIMIT."
+    remedy = "Send less, or raise PGTWIN_BODY_LIMIT, for uploads PGTWIN_UPLOAD_LIMIT."
 
 
 class InvalidParameter(InvalidRequest):

@@ -217,6 +217,17 @@ class Settings(BaseSettings):
         "`prefer` are left out, for some drivers take no `sslmode`.",
     )
     body_limit: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes.")
+    upload_limit: int = Field(
+        20_971_520, ge=1024, description="Largest request body of an upload, in bytes."
+    )
+    upload_unpacked_limit: int = Field(
+        209_715_200,
+        ge=1024,
+        description="Most bytes that an uploaded xlsx or parquet file may have when unpacked.",
+    )
+    upload_timeout: float = Field(
+        600, gt=0, le=MAX_SECONDS, description="Seconds that the rows of an upload may take."
+    )
     metrics_token: SecretStr | None = Field(
         None,
         description="At least 32 characters that open `/metrics` as a bearer; empty: it is open "

@@ -18,7 +18,7 @@ from core.postgres.embedded import restarts_in
 from core.postgres.engine import Database, create_engine
 from core.settings import Settings
 from memory.api import probes
-from memory.api.middleware import RequestMiddleware
+from memory.api.middleware import Limits, RequestMiddleware
 from memory.api.v1 import mount
 from memory.api_keys.tasks import keep_last_used
 from memory.changes import hear_of_changes
@@ -70,7 +70,7 @@ def create_app(settings: Settings, embedded_in: Path | None = None) -> FastAPI:
         lambda: restarts_in(embedded_in) if embedded_in else 0,
     )
     app.add_middleware(
-        RequestMiddleware, body_limit=settings.body_limit, metrics=metrics, tracing=services.tracing
+        RequestMiddleware, limits=Limits.of(settings), metrics=metrics, tracing=services.tracing
     )
     # All errors become envelopes at one place, the middleware.
     app.add_exception_handler(RequestValidationError, _pass_on)

@@ -50,6 +50,7 @@ from memory.statements.service import StatementService
 from memory.statements.streams import Streams
 from memory.transfer.export import ExportService
 from memory.transfer.export_rows import ExportedRows
+from memory.transfer.upload import UploadService
 
 if TYPE_CHECKING:
     from core.tracing import Tracing
@@ -73,6 +74,7 @@ class Services:
     statements: StatementService = field(init=False)
     exports: ExportService = field(init=False)
     inspection: InspectionService = field(init=False)
+    uploads: UploadService = field(init=False)
 
     def __post_init__(self) -> None:
         # Rows that the driver gave are read through their classes' attributes.
@@ -136,6 +138,8 @@ class Services:
         object.__setattr__(self, "directory", directory)
         object.__setattr__(self, "statements", statements)
         object.__setattr__(self, "exports", exports)
+        uploads = UploadService(directory, executor, self.journal, settings, self._renew_logins)
+        object.__setattr__(self, "uploads", uploads)
         inspection = InspectionService(
             self.database,
             self.databases,

@@ -326,3 +326,38 @@ FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 WHERE l.pid = pg_backend_pid() AND l.granted
   AND c.relnamespace = to_regnamespace(:schema_name) AND l.mode <> 'AccessShareLock'
 ORDER BY relation, mode
+
+-- name: columns_to_fill
+-- The columns of one table, or of whatever else has its name, a row each and at least one. `base`
+-- is the type without its domains, `plain` whether arrays of it can be written with commas and
+-- taken apart by unnest; `stamped` are those that the trigger pgtwin_stamp sets for end users.
+SELECT c.relkind, c.relforcerowsecurity AS forced, a.attname AS name, a.atttypid AS type,
+       format_type(b.oid, -1) AS base,
+       b.typarray <> 0 AND b.typdelim = ',' AND b.typcategory <> 'A' AS plain,
+       b.typcategory = 'S' AS is_text, a.attgenerated <> '' AS is_generated,
+       a.attidentity = 'a' AS is_identity, a.atthasdef OR a.attidentity <> '' AS has_default,
+       coalesce(bool_or(a.attname = 'uid' AND b.typcategory = 'S') OVER (), false)
+           AND a.attgenerated = '' AND CASE a.attname
+               WHEN 'uid' THEN b.typcategory = 'S'
+               WHEN 'id' THEN a.atttypid = 'bigint'::regtype AND NOT EXISTS (
+                   SELECT FROM pg_constraint k
+                   WHERE k.conrelid = c.oid AND k.contype = 'f' AND a.attnum = ANY (k.conkey))
+               WHEN 'create_time' THEN b.typname IN ('timestamp', 'timestamptz')
+               WHEN 'update_time' THEN b.typname IN ('timestamp', 'timestamptz')
+               ELSE false END AS is_stamped,
+       has_column_privilege(c.oid, a.attnum, 'SELECT')
+           AND has_column_privilege(c.oid, a.attnum, 'INSERT')
+           AND has_column_privilege(c.oid, a.attnum, 'UPDATE') AS is_open
+FROM pg_class c
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN LATERAL (
+    WITH RECURSIVE base (oid) AS (
+        SELECT a.atttypid
+        UNION ALL
+        SELECT d.typbasetype FROM base JOIN pg_type d ON d.oid = base.oid WHERE d.typtype = 'd'
+    )
+    SELECT t.* FROM base JOIN pg_type t ON t.oid = base.oid WHERE t.typtype <> 'd'
+) AS b ON true
+WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = :schema)
+  AND c.relname = :table_name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+ORDER BY a.attnum

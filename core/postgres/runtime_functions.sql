@@ -153,8 +153,9 @@ BEGIN
                   ELSE a.atttypid IN ('timestamp'::regtype, 'timestamptz'::regtype) END
         ) AS own
         LEFT JOIN LATERAL (
-            SELECT array_remove(string_to_array(encode(g.tgargs, 'escape'), '\000'), '')
-                AS arguments
+            -- Those of a trigger that is called for the owner's rows too are never right.
+            SELECT CASE WHEN g.tgqual IS NULL THEN '{}' ELSE array_remove(
+                string_to_array(encode(g.tgargs, 'escape'), '\000'), '') END AS arguments
             FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = 'pgtwin_stamp'
         ) AS t ON c.relhastriggers
         CROSS JOIN LATERAL (
@@ -198,7 +199,8 @@ BEGIN
             CASE WHEN what.is_scoped AND what.relkind = 'r'
                     AND what.stamped IS DISTINCT FROM what.arguments THEN
                 format('CREATE TRIGGER pgtwin_stamp BEFORE INSERT OR UPDATE ON %s'
-                    ' FOR EACH ROW EXECUTE FUNCTION pgtwin_rt.stamp(%s)', what.place,
+                    ' FOR EACH ROW WHEN (current_setting(''pgtwin.ctx'', true) <> '''')'
+                    ' EXECUTE FUNCTION pgtwin_rt.stamp(%s)', what.place,
                     (SELECT string_agg(quote_literal(a), ', ') FROM unnest(what.arguments) a)) END,
             CASE WHEN what.is_scoped AND NOT what.has_index THEN
                 format('CREATE INDEX ON %s (uid)', what.place) END,

@@ -264,6 +264,25 @@ class TenantConnection(asyncpg.Connection):
             finally:
                 self._incoming.begin(self.byte_limit)
 
+    async def copy_in(self, statement: str, data: bytes, *, timeout: float | None = None) -> int:
+        """Run a COPY FROM STDIN; gives the number of rows.
+
+        Raises:
+            StatementTimeout: as `run`.
+        """
+        self._check_open()
+        self._check_encoding(statement)
+        if self._beginning:
+            await self.execute("")
+        try:
+            # The driver's own takes bytes for the name of a file, and opens that.
+            with self._stmt_exclusive_section:
+                tag: str = await self._protocol.copy_in(statement, None, data, None, None, timeout)
+        except TimeoutError:
+            await self._await_cancellation()
+            raise StatementTimeout from None
+        return int(tag.rpartition(" ")[2])
+
     async def _run_undescribed(self, statement: str, timeout: float | None) -> Outcome:
         record_class = self._protocol.get_record_class()
         prepared: Any = PreparedStatementState("", statement, self._protocol, record_class, False)
@@ -423,6 +442,13 @@ class TenantConnection(asyncpg.Connection):
         if not complete:
             del rows[row_limit:]
         return Outcome(columns, rows, tag.decode() if tag else "", complete)
+
+    async def learn(self, oids: Iterable[int], *, timeout: float | None = None) -> None:
+        """Get to know types before values of them are encoded."""
+        self._check_open()
+        with self._stmt_exclusive_section:
+            deadline = None if timeout is None else self._loop.time() + timeout
+            await self._learn(oids, deadline)
 
     async def _learn(self, oids: Iterable[int], deadline: float | None) -> bool:
         """Get to know types.

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.params import Depends, Query
+from fastapi.params import Depends, Form, Query
 from pydantic import TypeAdapter, ValidationError
 
 from core.errors import Unreadable
@@ -25,8 +25,8 @@ class Arguments:
     """The arguments of one endpoint.
 
     A parameter is what its annotation says: `Depends(provider)`, a function of the request that
-    waits for nothing; `Query()`, a model of the query; one that the path names; or else the
-    body, a model.
+    waits for nothing; `Query()`, a model of the query; `Form()`, one of the form that the route
+    has received; one that the path names; or else the body, a model.
     """
 
     def __init__(self, endpoint: Callable[..., Any], path: str) -> None:
@@ -40,6 +40,8 @@ class Arguments:
                 self._sources[name] = provider
             elif any(isinstance(kind, Query) for kind in kinds):
                 self._sources[name] = _of_query(annotation)
+            elif any(isinstance(kind, Form) for kind in kinds):
+                self._sources[name] = _of_form(annotation)
             elif f"{{{name}}}" in path:
                 self._sources[name] = _of_path(name, annotation)
             else:
@@ -94,6 +96,11 @@ def _list_fields(model: Any) -> frozenset[str]:
     """Fields that may be given several times."""
     fields = getattr(model, "model_fields", {})
     return frozenset(name for name in fields if get_origin(fields[name].annotation) is list)
+
+
+def _of_form(annotation: Any) -> Source:
+    model: TypeAdapter[Any] = TypeAdapter(get_args(annotation)[0])
+    return lambda request: validated(model, request.state.form.fields, "body")
 
 
 def _of_path(name: str, annotation: Any) -> Source:

@@ -11,7 +11,7 @@ from core.errors import NotAuthenticated
 from core.postgres.engine import Session
 from memory import caller as callers
 from memory.api.after_commit import AfterCommit as AfterCommitWork
-from memory.api.gateway import vouched_caller
+from memory.api.gateway import check_door, vouched_caller
 from memory.api.kept import KeptAnswer
 from memory.api.mounts import is_drop_in
 from memory.connections.models import Connection
@@ -24,6 +24,7 @@ from memory.operations.service import OperationService
 from memory.services import Services
 from memory.statements.service import StatementService
 from memory.transfer.export import ExportService
+from memory.transfer.upload import UploadService
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `pgtwind key create`")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -62,6 +63,19 @@ async def authenticate(request: Request) -> callers.Caller:
     return await parts.database.reading(lambda own: parts.api_keys(own).authenticate(token))
 
 
+async def admit_early(request: Request) -> None:
+    """Refuse whoever may not call at all, before a large body is received.
+
+    Raises:
+        NotAuthenticated, NotAuthorized
+    """
+    request.state.session = None
+    if is_drop_in():
+        check_door(request, services(request).settings)
+    else:
+        await authenticate(request)
+
+
 def authenticated(request: Request, _in_the_document: Credentials = None) -> callers.Caller:
     """The caller, whom the route has authenticated."""
     found: callers.Caller = request.state.caller
@@ -93,6 +107,10 @@ def inspection_service(request: Request) -> InspectionService:
     return services(request).inspection
 
 
+def upload_service(request: Request) -> UploadService:
+    return services(request).uploads
+
+
 def kept_answer(request: Request) -> KeptAnswer:
     """For an endpoint that stores its answer itself, in the transaction of a tenant's session."""
     claim, request.state.claim = request.state.claim, None
@@ -120,6 +138,7 @@ AfterCommit = Annotated[AfterCommitWork, Depends(after_commit)]
 Statements = Annotated[StatementService, Depends(statement_service)]
 Exports = Annotated[ExportService, Depends(export_service)]
 Inspection = Annotated[InspectionService, Depends(inspection_service)]
+Uploads = Annotated[UploadService, Depends(upload_service)]
 Kept = Annotated[KeptAnswer, Depends(kept_answer)]
 Databases = Annotated[DatabaseService, Depends(database_service)]
 Connections = Annotated[ConnectionService, Depends(connection_service)]

@@ -16,6 +16,19 @@ SIGNATURE_HEADER = "X-Gateway-Signature"
 TOLERANCE_SECONDS = 300
 
 
+def check_door(request: Request, settings: Settings) -> None:
+    """What can be said before the body is there.
+
+    Raises:
+        NotAuthorized
+    """
+    if settings.auth_mode != AuthMode.GATEWAY:
+        raise NotAuthorized(
+            "This mount is open only with PGTWIN_AUTH_MODE=gateway; use /v1 with an API key"
+        )
+    _check_peer(request, settings)
+
+
 async def vouched_caller(request: Request, settings: Settings) -> Caller:
     """A caller that may act for any uid, as the gateway has checked who it is.
 
@@ -23,11 +36,7 @@ async def vouched_caller(request: Request, settings: Settings) -> Caller:
         NotAuthorized: no gateway is configured, or the request did not come from it.
         InvalidRequest: the application that it names can't be one.
     """
-    if settings.auth_mode != AuthMode.GATEWAY:
-        raise NotAuthorized(
-            "This mount is open only with PGTWIN_AUTH_MODE=gateway; use /v1 with an API key"
-        )
-    _check_peer(request, settings)
+    check_door(request, settings)
     await _check_signature(request, settings)
     app_id = _app_id(request)
     if app_id and not is_app_id(app_id):
@@ -78,13 +87,13 @@ async def _check_signature(request: Request, settings: Settings) -> None:
     is_number = sent_at.isascii() and sent_at.isdigit()
     if not is_number or abs(time.time() - int(sent_at[:12])) > TOLERANCE_SECONDS:
         raise NotAuthorized(f"{SIGNATURE_HEADER} is missing or too old")
-    expected = sign(
+    expected = _signed(
         settings.gateway_secret.get_secret_value(),
         sent_at,
         request.method,
         request.url.path,
         _app_id(request),
-        await request.body(),
+        await _body_digest(request),
     )
     if not hmac.compare_digest(expected.encode(), parts.get("v1", "").encode()):
         raise NotAuthorized(f"{SIGNATURE_HEADER} does not match the request")
@@ -97,6 +106,16 @@ def sign(secret: str, sent_at: str, method: str, path: str, app_id: str, body: b
         sent_at: Unix time in whole seconds, as sent in `t`.
         app_id: the value of X-Consumer-Username, "" without one.
     """
-    digest = hashlib.sha256(body).hexdigest()
+    return _signed(secret, sent_at, method, path, app_id, hashlib.sha256(body).hexdigest())
+
+
+def _signed(secret: str, sent_at: str, method: str, path: str, app_id: str, digest: str) -> str:
     message = "\n".join((sent_at, method, path, app_id, digest))
     return hmac.new(secret.encode(), message.encode(), hashlib.sha256).hexdigest()
+
+
+async def _body_digest(request: Request) -> str:
+    form = getattr(request.state, "form", None)
+    if form is not None:
+        return str(form.body_digest)
+    return hashlib.sha256(await request.body()).hexdigest()

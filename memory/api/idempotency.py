@@ -74,7 +74,7 @@ async def claim_key(request: Request, caller: Caller) -> None:
         raise InvalidRequest(
             f"{HEADER}: {message}", details=[{"field": HEADER, "message": message}]
         )
-    digest = request_digest(f"{request.url.path}?{request.url.query}", await request.body())
+    digest = request_digest(f"{request.url.path}?{request.url.query}", await _asked(request))
     claim = Claim(await _identity(request, caller), key, digest)
     answers = deps.services(request).idempotency(deps.session(request))
     found = await answers.claim(claim)
@@ -83,12 +83,19 @@ async def claim_key(request: Request, caller: Caller) -> None:
     request.state.claim = claim
 
 
+async def _asked(request: Request) -> bytes:
+    form = getattr(request.state, "form", None)
+    return await request.body() if form is None else await form.digest()
+
+
 async def _identity(request: Request, caller: Caller) -> str:
     """Who a key of this request belongs to: an API key, or the user that a gateway vouches for."""
     if caller.key_id is not None:
         return f"key:{caller.key_id}"
     try:
-        uid = _uid.validate_python((await request.json())["uid"])
+        form = getattr(request.state, "form", None)
+        fields = await request.json() if form is None else form.fields
+        uid = _uid.validate_python(fields["uid"])
     except (ValueError, TypeError, KeyError):
         # The endpoint refuses such a body, if it must; and the digest covers it.
         uid = ""

@@ -1,6 +1,7 @@
 """Around every request: its id, its log line, its size, and whatever nobody caught."""
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -8,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import AppError, BodyTooLarge, Unexpected
 from core.metrics import Metrics
+from core.settings import Settings
 from core.telemetry import (
     RequestContext,
     enter_request,
@@ -29,22 +31,38 @@ PROBES = frozenset({"/metrics", "/healthz", "/readyz"})
 # Whatever else has no template is one route, whoever tries how many paths.
 NAMED = PROBES | {"/", "/docs", "/openapi.json"}
 OTHER = "other"
+UPLOADS = frozenset(f"{mount}/upload_data" for mount in Mount)
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The largest bodies of requests and of uploads, in bytes."""
+
+    body: int
+    upload: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        return cls(settings.body_limit, settings.upload_limit)
+
+    def at(self, path: str) -> int:
+        return self.upload if path in UPLOADS else self.body
 
 
 class RequestMiddleware:
     """The outermost of ours, so that an answer to any exception has the request's context.
 
     Args:
-        body_limit: largest request body, in bytes.
+        limits: of request bodies.
         tracing: makes a span of each request; None: no spans.
     """
 
     def __init__(
-        self, app: ASGIApp, body_limit: int, metrics: Metrics, tracing: "Tracing | None" = None
+        self, app: ASGIApp, limits: Limits, metrics: Metrics, tracing: "Tracing | None" = None
     ) -> None:
         self._app = app
-        self._body_limit = body_limit
+        self._limits = limits
         self._metrics = metrics
         self._tracing = tracing
 
@@ -60,7 +78,9 @@ class RequestMiddleware:
         answer = _Answer(send, context)
         started = time.perf_counter()
         try:
-            await self._app(scope, _limited(receive, headers, self._body_limit), answer)
+            await self._app(
+                scope, _limited(receive, headers, self._limits.at(scope["path"])), answer
+            )
         except Exception as error:  # noqa: BLE001  the one place where all of them end
             await self._answer_error(error, scope, receive, answer)
         finally:

@@ -13,7 +13,8 @@ from core.postgres.engine import Database, Session
 from core.telemetry import current_request
 from memory.api.after_commit import AfterCommit
 from memory.api.arguments import Arguments
-from memory.api.deps import authenticate
+from memory.api.deps import admit_early, authenticate
+from memory.api.forms import FORM, received_form
 from memory.api.idempotency import (
     HEADER,
     JSON,
@@ -55,7 +56,7 @@ class TransactionalRoute(APIRoute):
                 context.route = f"{current()}{path}"
             is_write = request.method == "POST"
             if is_write:
-                _require_json(request)
+                self.require_media_type(request)
             database: Database = request.app.state.services.database
 
             async def work(session: Session | None) -> Response:
@@ -80,6 +81,15 @@ class TransactionalRoute(APIRoute):
             return response
 
         return handle
+
+    def require_media_type(self, request: Request) -> None:
+        """
+        Raises:
+            UnsupportedMediaType
+        """
+        kind = _media_type(request)
+        if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
+            raise UnsupportedMediaType
 
     async def run(
         self,
@@ -107,10 +117,43 @@ class StatementRoute(TransactionalRoute):
     ) -> Response:
         # Then what is received next is that the client has gone.
         await request.body()
-        async with _WhileConnected(request):
-            if HEADER in request.headers:
-                return await database.transaction(work)
-            return await work(None)
+        return await _in_session(request, database, work)
+
+
+class UploadRoute(StatementRoute):
+    """Receives a form with a file first, from those alone who may call at all.
+
+    So a client that is slow holds no session, and no lock.
+    """
+
+    def require_media_type(self, request: Request) -> None:
+        if _media_type(request) != FORM:
+            raise UnsupportedMediaType(
+                "The request body must be multipart/form-data",
+                hint="Send a form with a field `file`, as `curl -F file=@rows.csv` does.",
+            )
+
+    async def run(
+        self,
+        request: Request,
+        database: Database,
+        work: Callable[[Session | None], Awaitable[Response]],
+    ) -> Response:
+        await admit_early(request)
+        async with received_form(request) as form:
+            request.state.form = form
+            return await _in_session(request, database, work)
+
+
+async def _in_session(
+    request: Request,
+    database: Database,
+    work: Callable[[Session | None], Awaitable[Response]],
+) -> Response:
+    async with _WhileConnected(request):
+        if HEADER in request.headers:
+            return await database.transaction(work)
+        return await work(None)
 
 
 class _WhileConnected:
@@ -157,9 +200,5 @@ def _response(answer: Any) -> Response:
     return Response(answer.model_dump_json(by_alias=True), media_type=JSON)
 
 
-def _require_json(request: Request) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not (
-        kind.startswith("application/") and kind.endswith("+json")
-    ):
-        raise UnsupportedMediaType
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -8,14 +8,14 @@ from memory.databases import endpoints as databases
 from memory.inspection import endpoints as inspection
 from memory.operations import endpoints as operations
 from memory.statements import endpoints as statements
-from memory.transfer import exports
+from memory.transfer import exports, uploads
 
 
 def mount(app: FastAPI) -> None:
     """Routers are asked one after the other which of them has a path: what is called most often
     stands first, and none is in another.
     """
-    shared = (statements.actions, databases.actions, exports.exports)
+    shared = (statements.actions, databases.actions, exports.exports, uploads.uploads)
     for router in (
         *shared,
         databases.reads,

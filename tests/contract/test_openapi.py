@@ -32,7 +32,7 @@ from tests.conftest import control_database, running
 
 V1, DROP_IN = "/v1", "/xingchen-db/v1"
 ACTIONS = ("create_database", "drop_database", "modify_db_description")
-STATEMENTS = ("exec_ddl", "exec_dml", "export_data")
+STATEMENTS = ("exec_ddl", "exec_dml", "export_data", "upload_data")
 GRANTS = ("grant_app", "revoke_app")
 CONNECTIONS = ("create_connection", "rotate_connection", "revoke_connection")
 OPERATIONS = [
@@ -58,6 +58,7 @@ OWN_CODES = {
     "rotate_connection": {25015, 25022},
     "revoke_connection": {25015, 25022},
     "connections": {25013},
+    "upload_data": {25013, 25015, 25019, 25021, 25100, 25200, 25201, 25202, 25300},
     "databases": set(),
     "{database_id}": {25013},
     "clone_database": {25011, 25013, 25015},
@@ -150,12 +151,12 @@ def test_an_operation_documents_its_own_errors(document: dict[str, Any], label: 
     of_keys = KEY_CODES if label.startswith("POST") else set()
     assert set(documented) == OWN_CODES[label.rpartition("/")[2]] | COMMON_CODES | of_keys
     assert documented[25020] - {404} == {401, 403}
-    of_tables = ("exec_dml", "export_data", "/schema")
+    of_tables = ("exec_dml", "export_data", "upload_data", "/schema")
     assert (404 in documented[25020]) == label.endswith(of_tables)
     assert documented[25000] >= {400, 422}
     # A name that is taken, a constraint that is violated, a connection that there is no room for
     # or that has ended.
-    conflicts = ("create_database", "clone_database", "exec_dml", *CONNECTIONS[:2])
+    conflicts = ("create_database", "clone_database", "exec_dml", "upload_data", *CONNECTIONS[:2])
     assert (409 in documented[25010]) == label.endswith(conflicts)
 
 
@@ -215,6 +216,9 @@ def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> No
         ("DatabaseDetail", {"uid", "name", "space_id", "schemas", "create_by", "update_at"}),
         ("Executed", {"exec_success", "exec_failure", "exec_time", "statements"}),
         ("StatementDetail", {"statement", "item", "command", "affected", "columns", "truncated"}),
+        ("Uploaded", {"success_rows", "failed_rows", "succeeded", "failed", "exec_time"}),
+        ("FailedRow", {"line", "error"}),
+        ("UploadData", {"file", "table_name", "mode", "key", "on_error", "format", "as"}),
         ("Rehearsal", {"changes", "locks", "exec_time"}),
         ("SchemaContents", {"env", "tables", "views", "sequences", "enums", "functions"}),
         ("TableInfo", {"name", "kind", "columns", "primary_key", "rows", "size_bytes"}),

@@ -1,0 +1,186 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import BinaryIO
+from weakref import WeakValueDictionary
+
+from core.errors import AppError, DatabaseUnavailable
+from core.postgres.tenant_connection import TenantConnection
+from core.settings import Settings
+from core.transfer.readers import TABLES, FileFormat, format_of, open_rows
+from core.transfer.readers_errors import FileEmpty
+from core.transfer.readers_records import Opened
+from memory.caller import Caller, Scope
+from memory.statements.directory import Access, Directory
+from memory.statements.executor import GRACE, Executor
+from memory.statements.failures import GONE, LOCKED_OUT
+from memory.statements.journal import Journal
+from memory.statements.place import Place
+from memory.statements.run import Mode as RunMode
+from memory.statements.run import Run
+from memory.statements.service import Keep
+from memory.transfer.upload_errors import UploadsBusy
+from memory.transfer.upload_loading import Loading, Tally
+from memory.transfer.upload_plan import Table, find_table, planned
+from memory.transfer.upload_schemas import OnError, UploadData
+
+# How many files are taken in at once, by a worker and into one database.
+AT_ONCE, AT_ONCE_EACH = 4, 2
+LISTED, LISTED_DROP_IN = 1_000, 10_000
+EVERY_ID = 2**31
+
+
+def tally_for(*, is_drop_in: bool) -> Tally:
+    """What is counted, and how much of it listed: clients of the drop-in mount know no counts."""
+    return Tally(EVERY_ID, LISTED_DROP_IN) if is_drop_in else Tally(LISTED, LISTED)
+
+
+class Turns:
+    """A file's turn: no database takes all of them."""
+
+    def __init__(self) -> None:
+        self._all = asyncio.Semaphore(AT_ONCE)
+        self._each: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, database_id: int, patience: float) -> AsyncIterator[None]:
+        """
+        Raises:
+            UploadsBusy: there was none in time.
+        """
+        own = self._each.setdefault(database_id, asyncio.Semaphore(AT_ONCE_EACH))
+        try:
+            async with asyncio.timeout(patience):
+                await own.acquire()
+                try:
+                    await self._all.acquire()
+                except BaseException:
+                    own.release()
+                    raise
+        except TimeoutError:
+            raise UploadsBusy from None
+        try:
+            yield
+        finally:
+            self._all.release()
+            own.release()
+
+
+class UploadService:
+    """Takes files into tables: all of a file in one transaction, as the owner or as an end user.
+
+    A file's turn is all of it: what waits has its body on disk, and no session.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        executor: Executor,
+        journal: Journal,
+        settings: Settings,
+        renew_logins: Callable[[int], Awaitable[None]],
+    ) -> None:
+        self._directory = directory
+        self._executor = executor
+        self._journal = journal
+        self._settings = settings
+        self._renew_logins = renew_logins
+        self._turns = Turns()
+
+    async def upload(
+        self, caller: Caller, body: UploadData, tally: Tally, keep: Keep | None, *, is_drop_in: bool
+    ) -> Run:
+        """
+        Args:
+            tally: gets what became of the rows.
+
+        Raises:
+            NotAuthorized, SpaceNotFound, DatabaseNotFound, FileTypeRefused, FileUnreadable,
+            FileTooLarge, FileEmpty, UnknownTable, RowRefused, StatementTimeout, UploadsBusy
+        """
+        who = self._directory.vouched if is_drop_in else self._directory.as_asked
+        access = await who(caller, body)
+        caller.require(Scope.SQL_DML)
+        kind = body.format or format_of(body.file.name, TABLES if is_drop_in else (*FileFormat,))
+        skips = is_drop_in or body.on_error is OnError.SKIP
+        place = Place(access.database, body.env, access.end_user)
+        text = f'{body.mode} of a {kind} into "{body.table_name}"'
+        async with (
+            self._journal.entry("upload_data", caller, access, text, body.env.value),
+            self._turns.turn(place.database.id, self._settings.upload_timeout),
+        ):
+            upload = _Upload(self._settings, access, place, body, kind, tally, skips=skips)
+
+            async def work(session: TenantConnection, run: Run) -> None:
+                await upload.work(session)
+                if keep is not None:
+                    await keep(session, place, run)
+
+            return await self._run(place, work)
+
+    async def _run(
+        self, place: Place, work: Callable[[TenantConnection, Run], Awaitable[None]]
+    ) -> Run:
+        try:
+            return await self._executor.call(place, work, RunMode())
+        except AppError as error:
+            if error.sqlstate in GONE or isinstance(error, DatabaseUnavailable):
+                await self._directory.confirm(place.database.id)
+            if error.sqlstate not in LOCKED_OUT:
+                raise
+        # The database is there, and its logins have another secret's passwords.
+        await self._renew_logins(place.database.id)
+        return await self._executor.call(place, work, RunMode())
+
+
+class _Upload:
+    def __init__(
+        self,
+        settings: Settings,
+        access: Access,
+        place: Place,
+        body: UploadData,
+        kind: FileFormat,
+        tally: Tally,
+        *,
+        skips: bool,
+    ) -> None:
+        self._settings, self._access, self._place = settings, access, place
+        self._body, self._kind, self._tally, self._skips = body, kind, tally, skips
+        self._ends = monotonic() + settings.upload_timeout
+
+    async def work(self, session: TenantConnection) -> None:
+        """The whole file; from its beginning, where the transaction is run again."""
+        self._tally.begin()
+        table = await find_table(session, self._place, self._body.table_name)
+        await session.learn([column.type_oid for column in table.columns.values()])
+        file: BinaryIO = self._body.file.file
+        opened = await asyncio.to_thread(
+            open_rows, file, self._kind, self._settings.upload_unpacked_limit
+        )
+        try:
+            await self._load(session, opened, table)
+        finally:
+            opened.close()
+        if not self._tally.succeeded and not self._tally.failed:
+            raise FileEmpty("The file has no rows below its names")
+
+    async def _load(self, session: TenantConnection, opened: Opened, table: Table) -> None:
+        body = self._body
+        plan = planned(table, opened.columns, body.mode, body.key, self._place, self._access.acting)
+        loading = Loading(
+            session,
+            self._place,
+            plan,
+            self._tally,
+            delimiter=opened.delimiter,
+            skips=self._skips,
+            patience=self._settings.sql_timeout + GRACE,
+            ends=self._ends,
+        )
+        if self._skips:
+            # Else what they find is found at the end, when no row can be left out any more.
+            await session.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        while (batch := await asyncio.to_thread(next, opened.batches, None)) is not None:
+            await loading.batch(batch)
