@@ -26,6 +26,9 @@ from memory.audit.repository import AuditRepository
 from memory.audit.service import AuditTrail
 from memory.caller import Caller
 from memory.changes import Hearing
+from memory.connections.repairs import KINDS, ConnectionRepairs
+from memory.connections.repository import ConnectionRepository
+from memory.connections.service import ConnectionService
 from memory.databases.handlers import CloneHandler, DropHandler, Workshop
 from memory.databases.models import DatabaseEntry
 from memory.databases.repairs import Repairs
@@ -45,6 +48,8 @@ from memory.statements.journal import Journal
 from memory.statements.judge import Guard, Judge
 from memory.statements.service import StatementService
 from memory.statements.streams import Streams
+from memory.transfer.export import ExportService
+from memory.transfer.export_rows import ExportedRows
 
 if TYPE_CHECKING:
     from core.tracing import Tracing
@@ -66,6 +71,7 @@ class Services:
     journal: Journal = field(default_factory=Journal)
     judge: Judge | None = None
     statements: StatementService = field(init=False)
+    exports: ExportService = field(init=False)
     inspection: InspectionService = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,17 +120,22 @@ class Services:
         )
         directory = Directory(self._look_up, self.metrics)
         executor = Executor(sessions, settings, context_key(self.master_secret))
+        judge = self.judge or Guard(self.metrics)
         statements = StatementService(
             directory,
             executor,
             Streams(executor, settings),
-            self.judge or Guard(self.metrics),
+            judge,
             self.journal,
             self._renew_logins,
+        )
+        exports = ExportService(
+            directory, ExportedRows(executor, settings), judge, self.journal, self._renew_logins
         )
         object.__setattr__(self, "sessions", sessions)
         object.__setattr__(self, "directory", directory)
         object.__setattr__(self, "statements", statements)
+        object.__setattr__(self, "exports", exports)
         inspection = InspectionService(
             self.database,
             self.databases,
@@ -195,6 +206,28 @@ class Services:
     def repairs(self, session: Session) -> Repairs:
         return Repairs(
             DatabaseRepository(session), self.audit(session), self.ids, self.master_secret
+        )
+
+    async def mend(self, kind: str, name: str) -> str:
+        """Mend one difference between the catalog and the control schema; gives what was done."""
+
+        async def work(session: Session) -> str:
+            if kind in KINDS:
+                return await self.connection_repairs(session).mend(kind, name)
+            return await self.repairs(session).mend(kind, name)
+
+        return await self.database.transaction(work)
+
+    def connection_repairs(self, session: Session) -> ConnectionRepairs:
+        return ConnectionRepairs(ConnectionRepository(session), self.audit(session))
+
+    def connections(self, session: Session) -> ConnectionService:
+        return ConnectionService(
+            ConnectionRepository(session),
+            self.databases(session),
+            self.audit(session),
+            self.ids,
+            self.settings,
         )
 
     def databases(self, session: Session) -> DatabaseService:

@@ -68,9 +68,11 @@ class TransactionalRoute(APIRoute):
                         await claim_key(request, caller)
                     except Replay as replay:
                         return replay.response()
-                response = _response(await self.endpoint(**await arguments.of(request)))
+                answer = await self.endpoint(**await arguments.of(request))
+                response = _response(answer)
                 if session is not None:
-                    await store_answer(request, session, response)
+                    kept = response if answer is response else _response(answer.to_keep())
+                    await store_answer(request, session, kept)
                 return response
 
             response = await self.run(request, database, work)

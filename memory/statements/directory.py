@@ -11,7 +11,7 @@ from memory.caller import Caller, Scope
 from memory.databases.errors import DatabaseNotFound, SpaceNotFound
 from memory.databases.models import DatabaseEntry
 from memory.inputs import DatabaseAddress
-from memory.statements.schemas import Audience, ExecDml
+from memory.statements.schemas import Audience, RowsAddress
 
 LIMIT = 10_000
 # A row belongs to `{app}:{uid}`.
@@ -97,7 +97,7 @@ class Directory:
             raise DatabaseNotFound
         return Access(found, acting, None, caller.app_id)
 
-    async def vouched(self, caller: Caller, body: ExecDml) -> Access:
+    async def vouched(self, caller: Caller, body: RowsAddress) -> Access:
         """For a call on the drop-in mount, where workflows run as the end user whom the gateway
         vouches for, in anybody's database: he has rows of his own there and no more.
 
@@ -108,7 +108,7 @@ class Directory:
         found = await self._in_space(body)
         return Access(found, acting, _end_user(body.app_id, acting), body.app_id)
 
-    async def as_asked(self, caller: Caller, body: ExecDml) -> Access:
+    async def as_asked(self, caller: Caller, body: RowsAddress) -> Access:
         """For a call on `/v1`: as the owner, or as an end user.
 
         Raises:
@@ -137,7 +137,7 @@ class Directory:
         return found
 
 
-def _access(caller: Caller, acting: str, body: ExecDml, found: DatabaseEntry) -> Access:
+def _access(caller: Caller, acting: str, body: RowsAddress, found: DatabaseEntry) -> Access:
     is_app = bool(caller.app_id) and Scope.ADMIN not in caller.scopes
     is_granted = bool(caller.app_id) and caller.app_id in found.apps
     # An application's key that is bound to no uid names any end user, but is no owner.

@@ -73,10 +73,9 @@ class ExecDdl(DatabaseAddress):
         return not self.dry_run
 
 
-class ExecDml(DatabaseAddress):
-    V1_ONLY: ClassVar[frozenset[str]] = frozenset(
-        {"as_", "params", "read_only", "dry_run", "explain", "rows", "stream"}
-    )
+class RowsAddress(DatabaseAddress):
+    """Whose rows, and in which environment."""
+
     model_config = ConfigDict(extra="forbid", populate_by_name=False)
 
     app_id: Annotated[
@@ -84,6 +83,17 @@ class ExecDml(DatabaseAddress):
         AfterValidator(_app_id),
         Field(max_length=64, description="The application whose end user the uid is"),
     ] = ""
+    env: Environment
+    as_: Audience | None = Field(
+        None, alias="as", description="`end_user` for applications when not given, else `owner`"
+    )
+
+
+class ExecDml(RowsAddress):
+    V1_ONLY: ClassVar[frozenset[str]] = frozenset(
+        {"as_", "params", "read_only", "dry_run", "explain", "rows", "stream"}
+    )
+
     dml: Annotated[
         str,
         Field(
@@ -92,10 +102,6 @@ class ExecDml(DatabaseAddress):
             examples=["SELECT * FROM notes ORDER BY id LIMIT 10"],
         ),
     ]
-    env: Environment
-    as_: Audience | None = Field(
-        None, alias="as", description="`end_user` for applications when not given, else `owner`"
-    )
     params: list[Any] | None = Field(
         None,
         description="Values of $1, $2, ...; a list of lists runs the statement once for each, in "

@@ -32,16 +32,19 @@ from tests.conftest import control_database, running
 
 V1, DROP_IN = "/v1", "/xingchen-db/v1"
 ACTIONS = ("create_database", "drop_database", "modify_db_description")
-STATEMENTS = ("exec_ddl", "exec_dml")
+STATEMENTS = ("exec_ddl", "exec_dml", "export_data")
 GRANTS = ("grant_app", "revoke_app")
+CONNECTIONS = ("create_connection", "rotate_connection", "revoke_connection")
 OPERATIONS = [
-    *(f"POST {V1}/{action}" for action in (*ACTIONS, *GRANTS, *STATEMENTS)),
+    *(f"POST {V1}/{action}" for action in (*ACTIONS, *GRANTS, *STATEMENTS, *CONNECTIONS)),
     f"GET {V1}/databases",
     f"GET {V1}/databases/{{database_id}}",
+    f"GET {V1}/databases/{{database_id}}/connections",
     f"POST {V1}/clone_database",
     f"GET {V1}/operations/{{operation_id}}",
     *(f"GET {V1}/databases/{{database_id}}/{read}" for read in ("schema", "ddl", "stats")),
 ]
+FILES = f"POST {V1}/export_data"
 # Codes of an operation's own, by its name.
 OWN_CODES = {
     "create_database": {25010, 25011},
@@ -50,6 +53,11 @@ OWN_CODES = {
     **{key: {25013, 25014, 25015} for key in GRANTS},
     "exec_ddl": {25013, 25015, 25019, 25021, 25030, 25031, 25040, 25041},
     "exec_dml": {25013, 25015, 25018, 25019, 25021, 25030, 25031, 25050, 25051},
+    "export_data": {25013, 25015, 25018, 25019, 25021, 25030, 25031, 25050},
+    "create_connection": {25013, 25015},
+    "rotate_connection": {25015, 25022},
+    "revoke_connection": {25015, 25022},
+    "connections": {25013},
     "databases": set(),
     "{database_id}": {25013},
     "clone_database": {25011, 25013, 25015},
@@ -142,10 +150,12 @@ def test_an_operation_documents_its_own_errors(document: dict[str, Any], label: 
     of_keys = KEY_CODES if label.startswith("POST") else set()
     assert set(documented) == OWN_CODES[label.rpartition("/")[2]] | COMMON_CODES | of_keys
     assert documented[25020] - {404} == {401, 403}
-    assert (404 in documented[25020]) == label.endswith(("exec_dml", "/schema"))
+    of_tables = ("exec_dml", "export_data", "/schema")
+    assert (404 in documented[25020]) == label.endswith(of_tables)
     assert documented[25000] >= {400, 422}
-    # A name that is taken, or a constraint that is violated.
-    conflicts = ("create_database", "clone_database", "exec_dml")
+    # A name that is taken, a constraint that is violated, a connection that there is no room for
+    # or that has ended.
+    conflicts = ("create_database", "clone_database", "exec_dml", *CONNECTIONS[:2])
     assert (409 in documented[25010]) == label.endswith(conflicts)
 
 
@@ -168,7 +178,12 @@ def test_every_write_takes_a_key_and_no_read(document: dict[str, Any], label: st
     assert {"idempotency_key_reused", "invalid_request"} <= set(examples)
 
 
-@pytest.mark.parametrize("label", [label for label in OPERATIONS if f" {V1}/" in label])
+def test_files_have_their_media_types(document: dict[str, Any]) -> None:
+    content = operation(document, FILES)["responses"]["200"]["content"]
+    assert {"text/csv", "application/json", "application/x-ndjson"} < set(content)
+
+
+@pytest.mark.parametrize("label", [label for label in OPERATIONS if label != FILES])
 def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> None:
     envelope = answer_schema(document, label, "200")
     if label.endswith("exec_ddl"):
@@ -180,7 +195,9 @@ def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> No
         "message": "string",
         "sid": "string",
     }
-    has_data = not label.endswith(("drop_database", "modify_db_description", *GRANTS))
+    has_data = not label.endswith(
+        ("drop_database", "modify_db_description", "revoke_connection", *GRANTS)
+    )
     assert ("data" in fields) is has_data
     if has_data:
         assert "data" in envelope["required"]
