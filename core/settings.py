@@ -154,7 +154,10 @@ class Settings(BaseSettings):
         description="Seconds that a statement in a database waits for a lock.",
     )
     sql_stream_timeout: float = Field(
-        600, gt=0, le=MAX_SECONDS, description="Seconds that an answer to SQL may be streamed."
+        600,
+        gt=0,
+        le=MAX_SECONDS,
+        description="Seconds that an answer to SQL, or an export, may be streamed.",
     )
     sql_row_limit: int = Field(
         1000, ge=1, le=1_000_000, description="Most rows that one answer to SQL may have."
@@ -183,6 +186,35 @@ class Settings(BaseSettings):
         gt=0,
         le=MAX_SECONDS,
         description="Seconds after which a session in a database that is not used is closed.",
+    )
+    connection_limit: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="Sessions that a connection URI may have at a time, where create_connection "
+        "does not say.",
+    )
+    connection_limit_total: int | None = Field(
+        None,
+        ge=0,
+        le=100_000,
+        description="Sessions that all connection URIs may have together; empty: what "
+        "`max_connections` leaves beside the workers' own.",
+    )
+    public_database_host: str | None = Field(
+        None,
+        description="The host in connection URIs, such as a proxy's; empty: the one that the "
+        "service uses.",
+    )
+    public_database_port: int | None = Field(
+        None, ge=1, le=65535, description="The port in connection URIs; empty: likewise."
+    )
+    public_database_sslmode: (
+        Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None
+    ) = Field(
+        None,
+        description="The `sslmode` in connection URIs; empty: that of `DATABASE_URL`. `allow` and "
+        "`prefer` are left out, for some drivers take no `sslmode`.",
     )
     body_limit: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes.")
     upload_limit: int = Field(
@@ -275,6 +307,11 @@ class Settings(BaseSettings):
         host = f"[{self.database_host}]" if ":" in self.database_host else self.database_host
         name = quote(self.database_name, safe="")
         return f"postgresql://{login}@{host}:{self.database_port}/{name}"
+
+    @property
+    def connections_a_worker(self) -> int:
+        """What one worker may open; one of them listens, and one is looked at by monitoring."""
+        return self.pool_size + self.pool_max_overflow + self.sql_sessions + 2
 
     @property
     def _password(self) -> str:

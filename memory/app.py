@@ -22,6 +22,7 @@ from memory.api.middleware import Limits, RequestMiddleware
 from memory.api.v1 import mount
 from memory.api_keys.tasks import keep_last_used
 from memory.changes import hear_of_changes
+from memory.connections.tasks import keep_ending
 from memory.idempotency.tasks import keep_clean
 from memory.instances.service import InstanceLeases
 from memory.monitoring.service import Monitor
@@ -124,6 +125,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(services.sessions.keep()),
         asyncio.create_task(services.journal.keep(services.database)),
         asyncio.create_task(keep_clean(services.database)),
+        asyncio.create_task(keep_ending(services.database)),
         asyncio.create_task(services.runner.keep()),
         asyncio.create_task(services.runner.beat_while_running()),
         asyncio.create_task(monitor.keep()),

@@ -26,10 +26,12 @@ class Scope(StrEnum):
     DATABASES_WRITE = "databases:write"
     SQL_DDL = "sql:ddl"
     SQL_DML = "sql:dml"
+    CONNECTIONS = "connections"
 
 
-# What a key may do when nothing else is said: all but to act for everybody.
-USUAL = frozenset(Scope) - {Scope.ADMIN}
+# What a key may do when nothing else is said: neither act for everybody, nor give out what works on
+# when the key is revoked.
+USUAL = frozenset(Scope) - {Scope.ADMIN, Scope.CONNECTIONS}
 
 
 @dataclass(frozen=True, slots=True)

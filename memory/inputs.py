@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from core.errors import InvalidRequest
 from core.ids import LARGEST, SMALLEST
 from core.postgres.identifiers import Environment
 from memory.api.mounts import is_drop_in
@@ -141,6 +142,24 @@ def _id_schema(what: str) -> WithJsonSchema:
 _Id = Annotated[int, Field(strict=True, ge=SMALLEST, le=LARGEST), BeforeValidator(_from_decimal)]
 DatabaseId = Annotated[_Id, _id_schema("database")]
 OperationId = Annotated[_Id, _id_schema("operation")]
+ConnectionId = Annotated[_Id, _id_schema("connection")]
+
+
+def position(cursor: str | None) -> int | None:
+    """The id that a page of a listing ends at, from its cursor.
+
+    Raises:
+        InvalidRequest
+    """
+    if cursor is None:
+        return None
+    found = int(cursor, 16) if re.fullmatch(r"[0-9a-f]{1,16}", cursor) else 0
+    if not 0 < found <= LARGEST:
+        raise InvalidRequest(
+            "cursor: not a cursor of this listing",
+            details=[{"field": "cursor", "message": "not a cursor of this listing"}],
+        )
+    return found
 
 
 class DatabaseAddress(Input):

@@ -12,7 +12,9 @@ from core.metrics import Metrics
 from core.postgres.context import session_settings
 from core.postgres.embedded import bundled_binaries
 from core.postgres.engine import Database, Session
+from core.postgres.identifiers import RoleName
 from core.postgres.passwords import context_key, derive
+from core.postgres.preparation import login_url
 from core.postgres.tenant_connection import TenantConnection, TenantServer
 from core.postgres.tenant_sessions import TenantSessions
 from core.settings import Settings
@@ -24,6 +26,9 @@ from memory.audit.repository import AuditRepository
 from memory.audit.service import AuditTrail
 from memory.caller import Caller
 from memory.changes import Hearing
+from memory.connections.repairs import KINDS, ConnectionRepairs
+from memory.connections.repository import ConnectionRepository
+from memory.connections.service import ConnectionService
 from memory.databases.handlers import CloneHandler, DropHandler, Workshop
 from memory.databases.models import DatabaseEntry
 from memory.databases.repairs import Repairs
@@ -31,6 +36,9 @@ from memory.databases.repository import DatabaseRepository
 from memory.databases.service import DatabaseService
 from memory.idempotency.repository import IdempotencyRepository
 from memory.idempotency.service import IdempotencyService
+from memory.inspection.catalog import CatalogReader
+from memory.inspection.ddl import Dumps
+from memory.inspection.service import InspectionService
 from memory.operations.repository import OperationRepository
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
@@ -40,6 +48,8 @@ from memory.statements.journal import Journal
 from memory.statements.judge import Guard, Judge
 from memory.statements.service import StatementService
 from memory.statements.streams import Streams
+from memory.transfer.export import ExportService
+from memory.transfer.export_rows import ExportedRows
 from memory.transfer.upload import UploadService
 
 if TYPE_CHECKING:
@@ -62,6 +72,8 @@ class Services:
     journal: Journal = field(default_factory=Journal)
     judge: Judge | None = None
     statements: StatementService = field(init=False)
+    exports: ExportService = field(init=False)
+    inspection: InspectionService = field(init=False)
     uploads: UploadService = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,19 +122,42 @@ class Services:
         )
         directory = Directory(self._look_up, self.metrics)
         executor = Executor(sessions, settings, context_key(self.master_secret))
+        judge = self.judge or Guard(self.metrics)
         statements = StatementService(
             directory,
             executor,
             Streams(executor, settings),
-            self.judge or Guard(self.metrics),
+            judge,
             self.journal,
             self._renew_logins,
         )
-        uploads = UploadService(directory, executor, self.journal, settings, self._renew_logins)
+        exports = ExportService(
+            directory, ExportedRows(executor, settings), judge, self.journal, self._renew_logins
+        )
         object.__setattr__(self, "sessions", sessions)
         object.__setattr__(self, "directory", directory)
         object.__setattr__(self, "statements", statements)
+        object.__setattr__(self, "exports", exports)
+        uploads = UploadService(directory, executor, self.journal, settings, self._renew_logins)
         object.__setattr__(self, "uploads", uploads)
+        inspection = InspectionService(
+            self.database,
+            self.databases,
+            self.audit,
+            CatalogReader(executor, settings.sql_timeout),
+            Dumps(
+                self._login_url,
+                self._programs,
+                patience=settings.pool_timeout,
+                limit=settings.sql_byte_limit,
+            ),
+            self._renew_logins,
+        )
+        object.__setattr__(self, "inspection", inspection)
+
+    def _login_url(self, login: RoleName) -> str:
+        secret = derive(self.master_secret, login.name)
+        return login_url(self.settings.dsn or "", login.name, secret)
 
     async def _look_up(self, database_id: int) -> DatabaseEntry | None:
         return await self.database.reading(
@@ -175,6 +210,28 @@ class Services:
     def repairs(self, session: Session) -> Repairs:
         return Repairs(
             DatabaseRepository(session), self.audit(session), self.ids, self.master_secret
+        )
+
+    async def mend(self, kind: str, name: str) -> str:
+        """Mend one difference between the catalog and the control schema; gives what was done."""
+
+        async def work(session: Session) -> str:
+            if kind in KINDS:
+                return await self.connection_repairs(session).mend(kind, name)
+            return await self.repairs(session).mend(kind, name)
+
+        return await self.database.transaction(work)
+
+    def connection_repairs(self, session: Session) -> ConnectionRepairs:
+        return ConnectionRepairs(ConnectionRepository(session), self.audit(session))
+
+    def connections(self, session: Session) -> ConnectionService:
+        return ConnectionService(
+            ConnectionRepository(session),
+            self.databases(session),
+            self.audit(session),
+            self.ids,
+            self.settings,
         )
 
     def databases(self, session: Session) -> DatabaseService:

@@ -2,9 +2,20 @@
 
 from memory.api_keys.models import ApiKey
 from memory.audit.models import AuditEntry
+from memory.connections.models import Connection, RetiredRole
 from memory.databases.models import DatabaseMeta, SchemaMeta
 from memory.idempotency.models import StoredAnswer
 from memory.instances.models import InstanceLease
 from memory.operations.models import Operation
 
-TABLES = (DatabaseMeta, SchemaMeta, ApiKey, AuditEntry, InstanceLease, Operation, StoredAnswer)
+TABLES = (
+    DatabaseMeta,
+    SchemaMeta,
+    Connection,
+    RetiredRole,
+    ApiKey,
+    AuditEntry,
+    InstanceLease,
+    Operation,
+    StoredAnswer,
+)

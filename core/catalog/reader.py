@@ -10,9 +10,10 @@ from core.postgres.engine import Session
 
 QUERIES: dict[str, str] = {
     name: query.strip()
+    for file in ("queries.sql", "inspection.sql")
     for name, query in re.findall(
         r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)",
-        files("core.catalog").joinpath("queries.sql").read_text(),
+        files("core.catalog").joinpath(file).read_text(),
         re.MULTILINE | re.DOTALL,
     )
 }

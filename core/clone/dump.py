@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from core.clone.errors import ClientProgramFailed, ClientProgramMissing, SourceChanged
 from core.clone.script import statements_of
-from core.errors import DatabaseUnavailable
+from core.errors import DatabaseUnavailable, ResourcesExhausted, ResultTooLarge
 from core.postgres.identifiers import RoleName, SchemaName
 
 LOCK_WAIT_MILLISECONDS = 1000
@@ -26,6 +26,12 @@ _NO_SERVER = (
     "terminating connection",
     "server closed the connection",
     "the database system is",
+)
+# How pg_dump says that somebody else is at a table, or has dropped what it was reading.
+_ALTERED = re.compile(
+    "canceling statement due to|deadlock detected|cache lookup failed"
+    "|no matching schemas were found"
+    '|could not open relation with OID|relation ".*" does not exist'
 )
 # The schema itself is there already, and not the owner's to grant on or comment.
 _OF_THE_SCHEMA = re.compile(r"^\d+; \d+ \d+ (?:SCHEMA|(?:ACL|COMMENT) - SCHEMA) ")
@@ -104,27 +110,62 @@ async def _restore(programs: Path, archive: Path, entries: Sequence[str], *optio
         return await _run(programs / "pg_restore", *arguments)
 
 
+async def dump_objects(
+    programs: Path, login: Login, schema: SchemaName, *, lock_wait: int, limit: int
+) -> str:
+    """SQL that makes a schema's objects, without owners and privileges, as it is now.
+
+    Args:
+        lock_wait: milliseconds that it waits for a table.
+        limit: bytes that it may have.
+
+    Raises:
+        SourceChanged: a table is being altered, or what was read is gone.
+        ResultTooLarge, ClientProgramMissing, ClientProgramFailed
+    """
+    await asyncio.to_thread(_remove_left_folders)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
+        script = Path(folder) / "script"
+        options = ("--schema-only", "--no-owner", "--no-privileges", f"--file={script}")
+        await _dump_with(programs, login, schema, f"--lock-wait-timeout={lock_wait}", *options)
+        if script.stat().st_size > limit:
+            raise ResultTooLarge(
+                f"The DDL is larger than {limit} bytes",
+                hint="Read it with pg_dump, on a connection to the database.",
+            )
+        return statements_of(await asyncio.to_thread(script.read_text, "utf-8"))
+
+
 async def _dump(
     programs: Path, login: Login, schema: SchemaName, snapshot: str, archive: Path
 ) -> None:
+    await _dump_with(
+        programs,
+        login,
+        schema,
+        "--format=custom",
+        "--compress=0",
+        "--section=pre-data",
+        "--section=post-data",
+        f"--snapshot={snapshot}",
+        # An ALTER TABLE that waits for this transaction would make pg_dump wait for itself.
+        f"--lock-wait-timeout={LOCK_WAIT_MILLISECONDS}",
+        f"--file={archive}",
+    )
+
+
+async def _dump_with(programs: Path, login: Login, schema: SchemaName, *options: str) -> str:
     parts = urlsplit(login.url)
     password = parts.password or ""
     host = parts.netloc.rpartition("@")[2]
     url = urlunsplit(parts._replace(netloc=f"{parts.username}@{host}"))
     # The pattern is matched by pg_dump: quoted, it stands for itself.
     pattern = str(schema)
-    await _run(
+    return await _run(
         programs / "pg_dump",
-        "--format=custom",
-        "--compress=0",
-        "--section=pre-data",
-        "--section=post-data",
+        *options,
         f"--role={login.role.name}",
         f"--schema={pattern}",
-        f"--snapshot={snapshot}",
-        # An ALTER TABLE that waits for this transaction would make pg_dump wait for itself.
-        f"--lock-wait-timeout={LOCK_WAIT_MILLISECONDS}",
-        f"--file={archive}",
         f"--dbname={url}",
         password=password,
     )
@@ -161,8 +202,10 @@ async def _run(program: Path, *arguments: str, password: str = "") -> str:
             f"{program} is older than the server; set PGTWIN_PG_BIN_DIR to the folder of the "
             "server's own version or a newer one"
         )
-    if "canceling statement due to" in said:
+    if _ALTERED.search(said):
         raise SourceChanged("A table of the source is being altered")
+    if "out of shared memory" in said:
+        raise ResourcesExhausted(sqlstate="53200")
     if any(sign in said for sign in _NO_SERVER):
         raise DatabaseUnavailable
     raise ClientProgramFailed(f"{program.name}: {said.strip().splitlines()[0] if said else ''}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 # The parts of SQL text that a name can hide in. Outside of functions written in SQL's own
 # form, a dump has no nested comments and no operators that begin like one.
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""
       (?P<comment>--[^\n]*)
     | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*')
@@ -29,10 +29,10 @@ _CYCLE_MARKS = re.compile(
     r" DEFAULT (?P<default>'(?:[^']|'')*')::(?P=type) USING "
 )
 _KEYS = ("CONSTRAINT", "INDEX", "INDEX ATTACH")
-_TEXTS = ("literal", "escaped", "dollar", "tag")
+TEXTS = ("literal", "escaped", "dollar", "tag")
 # Whose texts stay: comments and enums' labels mean nothing to PostgreSQL, and functions, whose
 # texts it reads when it runs them, may have to run before the copy has its name.
-_VERBATIM = ("COMMENT", "TYPE", "FUNCTION", "PROCEDURE")
+VERBATIM = ("COMMENT", "TYPE", "FUNCTION", "PROCEDURE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _attached(made: re.Match[str]) -> str:
 def entries(script: str) -> Iterator[tuple[str, str]]:
     """The kind and the text of each of a dump's entries, in its order."""
     kind, start = "", 0
-    for token in _TOKEN.finditer(script):
+    for token in TOKEN.finditer(script):
         if token.lastgroup == "comment" and (found := _ENTRY.match(token[0])):
             yield kind, script[start : token.start()]
             kind, start = found["kind"], token.start()
@@ -148,19 +148,19 @@ def adapted(script: str, renaming: Renaming) -> str:
 def renamed_function(definition: str, renaming: Renaming) -> str:
     """A function's definition with its texts, its body above all, about the copy."""
     return "".join(
-        renaming.in_text(token[0]) if token.lastgroup in _TEXTS else token[0]
-        for token in _TOKEN.finditer(definition)
+        renaming.in_text(token[0]) if token.lastgroup in TEXTS else token[0]
+        for token in TOKEN.finditer(definition)
     )
 
 
-def _is_name(script: str, end: int) -> bool:
+def is_name(script: str, end: int) -> bool:
     """Whether the literal before is resolved as a name (`'s.t'::regclass`) when it is read."""
     return script.startswith("::reg", end)
 
 
 def _adapted_tokens(script: str, renaming: Renaming) -> Iterator[str]:
     entry = ""
-    for token in _TOKEN.finditer(script):
+    for token in TOKEN.finditer(script):
         kind, text = token.lastgroup, token[0]
         if kind == "comment":
             found = _ENTRY.match(text)
@@ -169,7 +169,7 @@ def _adapted_tokens(script: str, renaming: Renaming) -> Iterator[str]:
             continue
         if kind == "word":
             yield renaming.roles.get(text, text)
-        elif kind in _TEXTS and entry not in _VERBATIM and not _is_name(script, token.end()):
+        elif kind in TEXTS and entry not in VERBATIM and not is_name(script, token.end()):
             yield renaming.in_text(text)
         else:
             yield text

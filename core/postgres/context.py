@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from core.postgres.engine import milliseconds
 from core.postgres.identifiers import Identifier, literal
@@ -55,6 +55,7 @@ def beginning(
     role: Identifier | None = None,
     entry: str = "",
     read_only: bool = False,
+    snapshot: bool = False,
 ) -> str:
     """The message that begins a call's transaction.
 
@@ -63,19 +64,40 @@ def beginning(
         role: who is to act, if not the login.
         entry: the statement that says for which end user it is; empty: for none.
         read_only: nothing can be written, nor that be lifted once a snapshot is taken.
+        snapshot: all statements see the moment of the first one, for which `frozen` is.
     """
     # Said in full, for the message itself began under what the session was left with: one that
     # was left to read only, say, is refused here, and replaced.
     access = "READ ONLY" if read_only else "READ WRITE"
-    statements = [*FORGET, f"BEGIN ISOLATION LEVEL READ COMMITTED, {access}"]
+    isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
+    # A message is a transaction of its own until BEGIN, and may have a snapshot by then.
+    afresh = ["COMMIT"] if snapshot else []
+    statements = [*FORGET, *afresh, f"BEGIN ISOLATION LEVEL {isolation}, {access}"]
     if role is not None:
         statements.append(f"SET LOCAL ROLE {role}")
     statements.append(f"SET LOCAL search_path = {schema}, {EXTENSIONS}")
     if entry:
         statements.append(entry)
-    if read_only:
+    if read_only and not snapshot:
         statements.append("SELECT 1")
     return "; ".join(statements)
+
+
+def locking(relations: Iterable[Identifier]) -> str:
+    """The statement that holds relations as they are, which takes no snapshot yet."""
+    names = ", ".join(str(each) for each in relations)
+    return f"LOCK TABLE {names} IN ACCESS SHARE MODE"
+
+
+def frozen(entry: str, seconds: float) -> str:
+    """The message that takes a transaction's one snapshot.
+
+    Args:
+        entry: as in `beginning`.
+        seconds: how long the statements after it may run each.
+    """
+    limit = f"SET LOCAL statement_timeout = '{milliseconds(seconds)}'"
+    return "; ".join([*([entry] if entry else []), "SELECT 1", limit])
 
 
 def entering(key: bytes, backend_pid: int, login: str, app_id: str, uid: str) -> str:

@@ -68,6 +68,16 @@ class RoleName(Identifier):
         return cls(f"d{database_id}_ddl")
 
     @classmethod
+    def reader(cls, environment: Environment, database_id: int) -> Self:
+        """The role, made on first use, that may read all of one environment; it can't log in."""
+        return cls(f"d{database_id}_{environment}_ro")
+
+    @classmethod
+    def connection(cls, database_id: int, role_id: int) -> Self:
+        """The login of somebody's own programs."""
+        return cls(f"d{database_id}_c{role_id}")
+
+    @classmethod
     def all(cls, database_id: int) -> list[Self]:
         """Every role that a database is made with."""
         return [

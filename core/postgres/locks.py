@@ -12,7 +12,9 @@ class Lock(IntEnum):
     MIGRATION = 7_990_001
     BOOTSTRAP_KEY = 7_990_002
     SPACE = 7_990_003
+    CONNECTIONS = 7_990_004
     IDEMPOTENCY_CLEANUP = 7_990_010
+    CONNECTION_SWEEP = 7_990_011
 
 
 def key_of(subject: str) -> int:

@@ -22,6 +22,14 @@ BEGIN
     END IF;
 END $$;
 
+CREATE OR REPLACE FUNCTION pgtwin_admin.check_verifier(verifier text)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF verifier IS NULL OR verifier !~ '^SCRAM-SHA-256\$[0-9]{1,7}:[A-Za-z0-9+/=]{24}\$[A-Za-z0-9+/=]{44}:[A-Za-z0-9+/=]{44}$' THEN
+        RAISE EXCEPTION 'not a SCRAM verifier' USING ERRCODE = '22023';
+    END IF;
+END $$;
+
 -- The service may make and drop the roles of a database, by number and nothing else. A login
 -- with CREATEROLE would gain an ADMIN membership with each role, and creates would slow down
 -- with their number (PostgreSQL 16 and later); and it could touch roles that are not ours.
@@ -35,9 +43,7 @@ DECLARE
 BEGIN
     PERFORM pgtwin_admin.check_id(database_id);
     FOREACH verifier IN ARRAY ARRAY[prod_app, test_app, ddl] LOOP
-        IF verifier IS NULL OR verifier !~ '^SCRAM-SHA-256\$[0-9]{1,7}:[A-Za-z0-9+/=]{24}\$[A-Za-z0-9+/=]{44}:[A-Za-z0-9+/=]{44}$' THEN
-            RAISE EXCEPTION 'not a SCRAM verifier' USING ERRCODE = '22023';
-        END IF;
+        PERFORM pgtwin_admin.check_verifier(verifier);
     END LOOP;
     PERFORM pgtwin_admin.create_role(stem || '_prod', 'NOLOGIN');
     PERFORM pgtwin_admin.create_role(stem || '_test', 'NOLOGIN');
@@ -51,23 +57,33 @@ BEGIN
         stem || '_prod', stem || '_test', stem || '_ddl');
 END $$;
 
--- Shuts the roles' door: no new session, and the open ones end.
+-- Shuts a role's door: no new session, and the open ones end. A login whose password was checked
+-- meanwhile is refused after that; one that got past this too is not listed yet, and is ended by
+-- whoever calls again.
+CREATE OR REPLACE FUNCTION pgtwin_admin.close_role(role_name name)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('ALTER ROLE %I NOLOGIN', role_name);
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        EXECUTE format('GRANT %I TO %I', role_name, current_user);
+    END IF;
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE usename = role_name AND pid <> pg_backend_pid();
+END $$;
+
+-- Shuts the door of all roles of a database.
 CREATE OR REPLACE FUNCTION pgtwin_admin.close_roles(database_id bigint)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     role_name name;
+    names CONSTANT name[] := pgtwin_admin.role_names(database_id);
 BEGIN
     PERFORM pgtwin_admin.check_id(database_id);
     FOR role_name IN
         SELECT rolname FROM pg_roles
-        WHERE rolname = ANY (pgtwin_admin.role_names(database_id)) ORDER BY rolname
+        WHERE rolname = ANY (names) ORDER BY rolname
     LOOP
-        EXECUTE format('ALTER ROLE %I NOLOGIN', role_name);
-        IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-            EXECUTE format('GRANT %I TO %I', role_name, current_user);
-        END IF;
-        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE usename = role_name AND pid <> pg_backend_pid();
+        PERFORM pgtwin_admin.close_role(role_name);
     END LOOP;
 END $$;
 
@@ -77,25 +93,174 @@ CREATE OR REPLACE FUNCTION pgtwin_admin.drop_roles(database_id bigint)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     role_name name;
+    names CONSTANT name[] := pgtwin_admin.role_names(database_id);
 BEGIN
     PERFORM pgtwin_admin.close_roles(database_id);
     FOR role_name IN
         SELECT rolname FROM pg_roles
-        WHERE rolname = ANY (pgtwin_admin.role_names(database_id)) ORDER BY rolname
+        WHERE rolname = ANY (names) ORDER BY rolname
     LOOP
         EXECUTE format('DROP OWNED BY %I CASCADE', role_name);
         EXECUTE format('DROP ROLE %I', role_name);
     END LOOP;
 END $$;
 
+-- Those that every database has, its readers, and those of its connections: by their place in the
+-- index of names, for a server has many roles.
 CREATE OR REPLACE FUNCTION pgtwin_admin.role_names(database_id bigint)
-RETURNS name[] LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_agg(('d' || database_id || suffix)::name)
-    FROM unnest(ARRAY['_prod', '_test', '_prod_app', '_test_app', '_ddl']) AS suffix
+RETURNS name[] LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT array_agg(('d' || database_id || suffix)::name) || ARRAY(
+        SELECT rolname FROM pg_roles
+        WHERE rolname >= ('d' || database_id || '_c0')::name
+          AND rolname < ('d' || database_id || '_c:')::name)
+    FROM unnest(ARRAY['_prod', '_test', '_prod_app', '_test_app', '_ddl', '_prod_ro', '_test_ro'])
+        AS suffix
 $$;
 
+-- Refuses an environment that is none, and a schema that is not this environment's.
+CREATE OR REPLACE FUNCTION pgtwin_admin.check_place(
+    database_id bigint, environment text, schema_name text
+) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pgtwin_admin.check_id(database_id);
+    IF environment IS NULL OR environment NOT IN ('prod', 'test') OR NOT EXISTS (
+        SELECT FROM pg_namespace n
+        WHERE n.nspname = schema_name
+          AND pg_get_userbyid(n.nspowner) = 'pgtwin_control'
+          AND has_schema_privilege('d' || database_id || '_' || environment, n.oid, 'CREATE'))
+    THEN
+        RAISE EXCEPTION 'not an environment of the database' USING ERRCODE = '22023';
+    END IF;
+END $$;
+
+-- The role, made on first use, that reads all of one environment, also what is made later: by
+-- default privileges of the owner, and where row security is on by a policy (pgtwin_rt.admit).
+CREATE OR REPLACE FUNCTION pgtwin_admin.create_reader(
+    database_id bigint, environment text, schema_name text
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owner CONSTANT name := 'd' || database_id || '_' || environment;
+    reader CONSTANT name := owner || '_ro';
+    is_super CONSTANT boolean := (SELECT rolsuper FROM pg_roles WHERE rolname = current_user);
+    relation record;
+BEGIN
+    PERFORM pgtwin_admin.check_place(database_id, environment, schema_name);
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = reader) THEN
+        RETURN;
+    END IF;
+    PERFORM pgtwin_admin.create_role(reader, 'NOLOGIN');
+    IF NOT is_super THEN
+        EXECUTE format('GRANT %I TO %I', owner, current_user);
+    END IF;
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', schema_name, reader);
+    EXECUTE format(
+        'ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %I GRANT SELECT ON TABLES TO %I',
+        owner, schema_name, reader);
+    EXECUTE format(
+        'ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %I GRANT SELECT ON SEQUENCES TO %I',
+        owner, schema_name, reader);
+    FOR relation IN
+        SELECT format('%I.%I', schema_name, c.relname) AS place, c.relkind,
+               EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid
+                       AND p.polname = 'pgtwin_rows') AS is_scoped
+        FROM pg_class c
+        WHERE c.relnamespace = schema_name::regnamespace AND c.relowner = owner::regrole
+          AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        ORDER BY c.relname
+    LOOP
+        EXECUTE format(
+            CASE WHEN relation.relkind = 'S' THEN 'GRANT SELECT ON SEQUENCE %s TO %I'
+                ELSE 'GRANT SELECT ON %s TO %I' END, relation.place, reader);
+        IF relation.is_scoped THEN
+            EXECUTE format('CREATE POLICY pgtwin_reader ON %s FOR SELECT TO %I USING (true)',
+                relation.place, reader);
+        END IF;
+    END LOOP;
+    IF NOT is_super THEN
+        EXECUTE format('REVOKE %I FROM %I', owner, current_user);
+    END IF;
+END $$;
+
+-- The role of a connection. One that may only read is a member of the reader. One that may write
+-- becomes the owner as it logs in, and is nothing but that: what it makes belongs to the owner,
+-- whatever role it goes back to. That setting is refused inside such a function, and a role may
+-- change its own settings: so the service becomes the new role, sets it, and is released, all in
+-- one transaction and before anybody can log in.
+CREATE OR REPLACE FUNCTION pgtwin_admin.create_connection(
+    database_id bigint, role_id bigint, environment text, schema_name text, read_only boolean,
+    verifier text, connection_limit int, expires_at timestamptz
+) RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owner CONSTANT name := 'd' || database_id || '_' || environment;
+    login CONSTANT name := 'd' || database_id || '_c' || role_id;
+    has_options CONSTANT boolean := current_setting('server_version_num')::int >= 160000;
+BEGIN
+    PERFORM pgtwin_admin.check_place(database_id, environment, schema_name);
+    PERFORM pgtwin_admin.check_id(role_id);
+    PERFORM pgtwin_admin.check_verifier(verifier);
+    IF read_only IS NULL OR connection_limit IS NULL OR connection_limit < 1 THEN
+        RAISE EXCEPTION 'not a connection' USING ERRCODE = '22023';
+    END IF;
+    EXECUTE format(
+        'CREATE ROLE %I LOGIN %s PASSWORD %L CONNECTION LIMIT %s VALID UNTIL %L', login,
+        CASE WHEN read_only THEN 'INHERIT' ELSE 'NOINHERIT' END, verifier, connection_limit,
+        coalesce(expires_at, 'infinity'));
+    IF read_only THEN
+        PERFORM pgtwin_admin.create_reader(database_id, environment, schema_name);
+        EXECUTE format(
+            CASE WHEN has_options THEN 'GRANT %I TO %I WITH INHERIT TRUE, SET FALSE'
+                ELSE 'GRANT %I TO %I' END, owner || '_ro', login);
+    ELSE
+        EXECUTE format(
+            CASE WHEN has_options THEN 'GRANT %I TO %I WITH INHERIT FALSE, SET TRUE'
+                ELSE 'GRANT %I TO %I' END, owner, login);
+        EXECUTE format('GRANT %I TO pgtwin_control', login);
+    END IF;
+    EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path TO %I, pgtwin_ext',
+        login, current_database(), schema_name);
+    IF read_only THEN
+        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET default_transaction_read_only TO on',
+            login, current_database());
+        RETURN NULL;
+    END IF;
+    RETURN format('SET LOCAL ROLE %1$I; ALTER ROLE %1$I IN DATABASE %2$I SET role TO %3$I;'
+        ' SET LOCAL ROLE NONE', login, current_database(), owner);
+END $$;
+
+CREATE OR REPLACE FUNCTION pgtwin_admin.release_connection(database_id bigint, role_id bigint)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pgtwin_admin.check_id(database_id);
+    PERFORM pgtwin_admin.check_id(role_id);
+    EXECUTE format('REVOKE %I FROM pgtwin_control', 'd' || database_id || '_c' || role_id);
+END $$;
+
+CREATE OR REPLACE FUNCTION pgtwin_admin.close_connection(database_id bigint, role_id bigint)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    login CONSTANT name := 'd' || database_id || '_c' || role_id;
+BEGIN
+    PERFORM pgtwin_admin.check_id(database_id);
+    PERFORM pgtwin_admin.check_id(role_id);
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
+        PERFORM pgtwin_admin.close_role(login);
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION pgtwin_admin.drop_connection(database_id bigint, role_id bigint)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    login CONSTANT name := 'd' || database_id || '_c' || role_id;
+BEGIN
+    PERFORM pgtwin_admin.close_connection(database_id, role_id);
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
+        EXECUTE format('DROP OWNED BY %I CASCADE', login);
+        EXECUTE format('DROP ROLE %I', login);
+    END IF;
+END $$;
+
 CREATE OR REPLACE FUNCTION pgtwin_admin.version()
-RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT 3';
+RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT 4';
 
 -- A ticket lets the login of a new database, once, fill it from another: it becomes a member of
 -- the source's owners and has the schemas' names changed, both for the length of a transaction.

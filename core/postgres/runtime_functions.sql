@@ -124,6 +124,7 @@ CREATE OR REPLACE FUNCTION pgtwin_rt.admit(schema_name text)
 RETURNS int LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     app CONSTANT name := current_user || '_app';
+    reader CONSTANT name := (SELECT rolname FROM pg_roles WHERE rolname = current_user || '_ro');
     done int := 0;
     what record;
     statement text;
@@ -162,6 +163,8 @@ BEGIN
                     AND p.polname = 'pgtwin_rows' LIMIT 1) IS NOT NULL AS has_policy,
                    (SELECT true FROM pg_index i WHERE i.indrelid = c.oid
                     AND i.indkey[0] = u.attnum LIMIT 1) IS NOT NULL AS has_index,
+                   reader IS NULL OR (SELECT true FROM pg_policy p WHERE p.polrelid = c.oid
+                    AND p.polname = 'pgtwin_reader' LIMIT 1) IS NOT NULL AS is_readable,
                    c.relkind <> 'v' OR coalesce('security_invoker=true' = ANY (c.reloptions), false)
                        AS is_invoker,
                    CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(app, c.oid, 'USAGE')
@@ -175,7 +178,7 @@ BEGIN
           AND c.relkind IN ('r', 'p', 'v', 'S') AND c.relowner = current_user::regrole
           AND (NOT is_granted OR NOT is_invoker
                OR CASE WHEN own.arguments IS NULL THEN t.arguments IS NOT NULL
-                  ELSE NOT c.relrowsecurity OR NOT has_policy OR NOT has_index
+                  ELSE NOT c.relrowsecurity OR NOT has_policy OR NOT is_readable OR NOT has_index
                    OR t.arguments IS DISTINCT FROM own.arguments
                   AND (c.relkind = 'r' OR t.arguments IS NOT NULL) END)
     LOOP
@@ -186,6 +189,9 @@ BEGIN
                 'CREATE POLICY pgtwin_rows ON %s TO %I'
                 ' USING (uid = ANY ((SELECT pgtwin_rt.ctx())::text[]))'
                 ' WITH CHECK (uid = ANY ((SELECT pgtwin_rt.ctx())::text[]))', what.place, app) END,
+            CASE WHEN what.is_scoped AND NOT what.is_readable THEN
+                format('CREATE POLICY pgtwin_reader ON %s FOR SELECT TO %I USING (true)',
+                    what.place, reader) END,
             -- A partitioned table's rows are stamped where they go to.
             CASE WHEN what.stamped IS NOT NULL
                     AND (NOT what.is_scoped OR what.stamped <> what.arguments) THEN

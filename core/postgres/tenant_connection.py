@@ -9,7 +9,13 @@ import asyncpg
 from asyncpg.protocol import NO_TIMEOUT
 from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP, PreparedStatementState
 
-from core.errors import DatabaseUnavailable, InvalidRequest, ResultTooLarge, StatementTimeout
+from core.errors import (
+    DatabaseUnavailable,
+    InvalidParameter,
+    InvalidRequest,
+    ResultTooLarge,
+    StatementTimeout,
+)
 from core.postgres.answers import Answers
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
@@ -30,6 +36,8 @@ CANCEL_GRACE = 2.0
 # Parse and Describe are followed by no Sync; the shortest time limit that is still sent and then
 # cancelled leaves the session in a known state.
 SHORTEST_TIMEOUT = 0.001
+# What the event loop takes from a socket at once, be it many rows.
+READ_AT_ONCE = 262_144
 
 T = TypeVar("T")
 ParameterLists: TypeAlias = (
@@ -282,6 +290,74 @@ class TenantConnection(asyncpg.Connection):
         prepared._init_codecs()
         return await self._execute_prepared(prepared, (), (), 0, self._deadline(timeout))
 
+    async def describe(self, statement: str, *, timeout: float) -> tuple[Column, ...]:
+        """The columns of a statement that takes no parameters, and is not run; in a transaction,
+        what it names is locked.
+
+        Raises:
+            InvalidParameter: it takes some.
+            StatementTimeout
+        """
+        self._check_open()
+        self._check_encoding(statement)
+        with self._stmt_exclusive_section:
+            try:
+                prepared = await self._prepare_first(statement, self._loop.time() + timeout)
+            except TimeoutError:
+                await self._await_cancellation()
+                raise StatementTimeout from None
+        if prepared._get_parameters():
+            raise InvalidParameter("The statement takes parameters, which can't be given here")
+        return self._columns(prepared)
+
+    async def copy_out(
+        self, statement: str, take: Callable[[bytes], Awaitable[None]], *, timeout: float
+    ) -> None:
+        """Run a COPY TO STDOUT; whatever ends it before its end closes the connection.
+
+        The driver sends it by the simple protocol, where a message may hold many statements: so
+        it is parsed first as those that may hold one only.
+
+        Args:
+            take: gets whole rows as they come; no more are read until it has them.
+            timeout: seconds for all of it, `take` included.
+
+        Raises:
+            ResultTooLarge: one row is over the byte limit.
+            StatementTimeout
+        """
+        await self.describe(statement, timeout=timeout)
+        limit = self.byte_limit + READ_AT_ONCE
+
+        async def taken(data: bytes) -> None:
+            await take(data)
+            self._incoming.begin(limit)
+
+        with self._stmt_exclusive_section:
+            self._incoming.begin(limit)
+            try:
+                await self._protocol.copy_out(statement, taken, timeout)
+            except BaseException as error:
+                is_refused = isinstance(error, asyncpg.PostgresError) and not self.is_closed()
+                if not is_refused:
+                    # The driver would take what still comes for the end of a cancelled COPY.
+                    self.is_cut_off = True
+                    self.terminate()
+                if self._incoming.exceeded:
+                    message = f"A row is larger than {self.byte_limit} bytes"
+                    raise ResultTooLarge(message) from None
+                if isinstance(error, TimeoutError):
+                    raise StatementTimeout from None
+                raise
+            finally:
+                self._incoming.begin(self.byte_limit)
+
+    def _columns(self, prepared: Any) -> tuple[Column, ...]:
+        return tuple(
+            Column(name, type_.oid, self.types[type_.oid].name)
+            for name, type_ in prepared._get_attributes()
+        )
+
     async def _run_all(
         self,
         statement: str,
@@ -292,10 +368,7 @@ class TenantConnection(asyncpg.Connection):
         deadline = self._deadline(timeout)
         prepared = await self._prepare_first(statement, deadline)
         types = self.types
-        columns = tuple(
-            Column(name, type_.oid, types[type_.oid].name)
-            for name, type_ in prepared._get_attributes()
-        )
+        columns = self._columns(prepared)
         oids = [type_.oid for type_ in prepared._get_parameters()]
         try:
             lists = (

@@ -14,12 +14,14 @@ class AfterCommit:
         self._work: list[Callable[[], Awaitable[None]]] = []
         self.operation_id: int | None = None
 
-    def __call__(self, work: Callable[[], Awaitable[None]], *, operation_id: int) -> None:
-        """Add work, one operation a request."""
-        if self.operation_id is not None:
+    def __call__(
+        self, work: Callable[[], Awaitable[None]], *, operation_id: int | None = None
+    ) -> None:
+        """Add work, with one operation a request at most."""
+        if None not in (self.operation_id, operation_id):
             raise RuntimeError("the answer depends on one operation already")
         self._work.append(work)
-        self.operation_id = operation_id
+        self.operation_id = operation_id if self.operation_id is None else self.operation_id
 
     async def run(self) -> None:
         """Do it; an error takes the place of the endpoint's answer."""

@@ -9,7 +9,7 @@ import inspect
 import json
 from collections.abc import Callable
 from json import JSONDecodeError
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -82,7 +82,20 @@ def validated(model: TypeAdapter[Any], value: Any, *place: str) -> Any:
 
 def _of_query(annotation: Any) -> Source:
     model: TypeAdapter[Any] = TypeAdapter(get_args(annotation)[0])
-    return lambda request: validated(model, dict(request.query_params), "query")
+    lists = _list_fields(get_args(annotation)[0])
+
+    def source(request: Request) -> Any:
+        given = request.query_params
+        fields = {name: given.getlist(name) if name in lists else given[name] for name in given}
+        return validated(model, fields, "query")
+
+    return source
+
+
+def _list_fields(model: Any) -> frozenset[str]:
+    """Fields that may be given several times."""
+    fields = getattr(model, "model_fields", {})
+    return frozenset(name for name in fields if get_origin(fields[name].annotation) is list)
 
 
 def _of_form(annotation: Any) -> Source:

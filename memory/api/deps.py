@@ -1,5 +1,7 @@
 """What endpoints ask for, and how it is made for a request: see `memory.api.arguments`."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -12,11 +14,16 @@ from memory.api.after_commit import AfterCommit as AfterCommitWork
 from memory.api.gateway import check_door, vouched_caller
 from memory.api.kept import KeptAnswer
 from memory.api.mounts import is_drop_in
+from memory.connections.models import Connection
+from memory.connections.service import ConnectionService
+from memory.connections.tasks import end_sessions
 from memory.databases.service import DatabaseService
+from memory.inspection.service import InspectionService
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
 from memory.services import Services
 from memory.statements.service import StatementService
+from memory.transfer.export import ExportService
 from memory.transfer.upload import UploadService
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `pgtwind key create`")
@@ -96,6 +103,14 @@ def upload_service(request: Request) -> UploadService:
     return services(request).uploads
 
 
+def export_service(request: Request) -> ExportService:
+    return services(request).exports
+
+
+def inspection_service(request: Request) -> InspectionService:
+    return services(request).inspection
+
+
 def kept_answer(request: Request) -> KeptAnswer:
     """For an endpoint that stores its answer itself, in the transaction of a tenant's session."""
     claim, request.state.claim = request.state.claim, None
@@ -106,11 +121,27 @@ def database_service(request: Request) -> DatabaseService:
     return services(request).databases(session(request))
 
 
+def connection_service(request: Request) -> ConnectionService:
+    return services(request).connections(session(request))
+
+
+def sessions_end(request: Request) -> Callable[[Connection], Callable[[], Awaitable[None]]]:
+    """For after the commit: what ends the sessions of a connection's role that was closed."""
+    database = services(request).database
+    return lambda connection: partial(end_sessions, database, connection)
+
+
 Caller = Annotated[callers.Caller, Depends(authenticated)]
 Operations = Annotated[OperationService, Depends(operation_service)]
 Runner = Annotated[OperationRunner, Depends(operation_runner)]
 AfterCommit = Annotated[AfterCommitWork, Depends(after_commit)]
 Statements = Annotated[StatementService, Depends(statement_service)]
+Exports = Annotated[ExportService, Depends(export_service)]
+Inspection = Annotated[InspectionService, Depends(inspection_service)]
 Uploads = Annotated[UploadService, Depends(upload_service)]
 Kept = Annotated[KeptAnswer, Depends(kept_answer)]
 Databases = Annotated[DatabaseService, Depends(database_service)]
+Connections = Annotated[ConnectionService, Depends(connection_service)]
+EndSessions = Annotated[
+    Callable[[Connection], Callable[[], Awaitable[None]]], Depends(sessions_end)
+]

@@ -1,6 +1,6 @@
 """The shape of every answer: `{code, message, data?, sid}`."""
 
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import orjson
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
@@ -17,6 +17,9 @@ _V1_ONLY = ("_str", "operation_id")
 
 class Answer(BaseModel):
     """What an endpoint answers with, inside the envelope."""
+
+    # Fields that are given once, and null in an answer that is kept to be given again.
+    SECRETS: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
     def _for_mount(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
@@ -40,9 +43,19 @@ class Done(BaseModel):
     message: str = "success"
     sid: str = Field(default_factory=current_sid, description="The request's id")
 
+    def to_keep(self) -> Self:
+        """The answer without its secrets, to be given again."""
+        return self
+
 
 class Envelope(Done, Generic[T]):
     data: T
+
+    def to_keep(self) -> Self:
+        if not isinstance(self.data, Answer) or not self.data.SECRETS:
+            return self
+        hidden = self.data.model_copy(update=dict.fromkeys(self.data.SECRETS))
+        return self.model_copy(update={"data": hidden})
 
 
 class ErrorInfo(BaseModel):

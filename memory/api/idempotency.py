@@ -121,5 +121,5 @@ def documented_on(responses: dict[int | str, dict[str, Any]]) -> dict[int | str,
         "description": "`true` on an answer that was given before",
         "schema": {"type": "string", "enum": ["true"]},
     }
-    success = {"headers": {REPLAYED_HEADER: header}}
+    success = responses.get(200, {}) | {"headers": {REPLAYED_HEADER: header}}
     return with_errors(responses, IdempotencyKeyReused, RequestInFlight) | {200: success}

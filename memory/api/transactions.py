@@ -25,6 +25,7 @@ from memory.api.idempotency import (
     store_answer,
 )
 from memory.api.mounts import current
+from memory.services import Services
 
 # A client that goes away is not looked for before.
 SHORT_SECONDS = 0.05
@@ -69,9 +70,11 @@ class TransactionalRoute(APIRoute):
                         await claim_key(request, caller)
                     except Replay as replay:
                         return replay.response()
-                response = _response(await self.endpoint(**await arguments.of(request)))
+                answer = await self.endpoint(**await arguments.of(request))
+                response = _response(answer)
                 if session is not None:
-                    await store_answer(request, session, response)
+                    kept = response if answer is response else _response(answer.to_keep())
+                    await store_answer(request, session, kept)
                 return response
 
             response = await self.run(request, database, work)
@@ -138,9 +141,12 @@ class UploadRoute(StatementRoute):
         work: Callable[[Session | None], Awaitable[Response]],
     ) -> Response:
         await admit_early(request)
-        async with received_form(request) as form:
-            request.state.form = form
-            return await _in_session(request, database, work)
+        parts: Services = request.app.state.services
+        seconds = parts.settings.upload_timeout
+        with parts.uploads.turns.present():
+            async with received_form(request, seconds) as form:
+                request.state.form = form
+                return await _in_session(request, database, work)
 
 
 async def _in_session(

@@ -1,6 +1,8 @@
 from collections.abc import Sequence
 from typing import Any, Self
 
+import asyncpg
+
 from core.postgres.engine import Session
 from core.telemetry import current_sid
 from memory.audit.models import AuditEntry
@@ -20,6 +22,10 @@ class AuditTrail:
     async def record_all(self, entries: Sequence[AuditEntry]) -> None:
         """Add entries of calls that have ended, with the moments at which they began."""
         await self._entries.add_all(entries)
+
+    async def slowest(self, database_id: int, env: str) -> Sequence[asyncpg.Record]:
+        """SQL of a database by fingerprint, the slowest on average first."""
+        return await self._entries.slowest(database_id, env)
 
     async def record(
         self,

@@ -100,9 +100,7 @@ async def _repair(settings: Settings) -> None:
     async with open_services(settings) as services:
         await services.runner.sweep()
         for row in await services.database.transaction(drift):
-            mended = await services.database.transaction(
-                lambda session, row=row: services.repairs(session).mend(row.kind, row.name)  # type: ignore[misc]
-            )
+            mended = await services.mend(row.kind, row.name)
             _note(f"{row.kind} {row.name}: {mended}")
 
 

@@ -167,8 +167,8 @@ def create_key(
 ) -> None:
     """Make a key and print it; it can't be shown again.
 
-    Without a scope, the key of a uid may do all that its uid may, and the key of an application
-    alone run SQL for its end users.
+    Without a scope, the key of a uid may do all that its uid may, but for giving out connections,
+    and the key of an application alone run SQL for its end users.
     """
     from memory.cli import keys
 

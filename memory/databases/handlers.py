@@ -89,6 +89,11 @@ def copy_ticket(master_secret: str, operation_id: int) -> tuple[str, bytes]:
     return ticket, hashlib.sha256(ticket.encode()).digest()
 
 
+def _roles(database_id: int) -> list[RoleName]:
+    readers = [RoleName.reader(environment, database_id) for environment in Environment]
+    return [*RoleName.all(database_id), *readers]
+
+
 class CloneHandler:
     """Copies in transactions of the copy's login, then makes the copy visible."""
 
@@ -169,8 +174,7 @@ class CloneHandler:
             writer_url=workshop.login(RoleName.ddl(target)),
             schemas=schemas,
             roles={
-                old.name: new.name
-                for old, new in zip(RoleName.all(source), RoleName.all(target), strict=True)
+                old.name: new.name for old, new in zip(_roles(source), _roles(target), strict=True)
             },
             programs=workshop.programs,
             report=lambda done, total: workshop.told(operation.id, "copying", done, total),

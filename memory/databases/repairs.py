@@ -105,7 +105,7 @@ def verifiers(master_secret: str, database_id: int) -> Mapping[RoleName, str]:
 
 def _id_in(name: str) -> int:
     """The database's id in the name of a schema, of a role, or by itself."""
-    found = re.search(r"(?:^d?|_)(\d{10,19})(?:_(?:prod|test|ddl|app)|$)", name)
+    found = re.search(r"(?:^d?|_)(\d{10,19})(?:_(?:prod|test|ddl|app|c)|$)", name)
     if found is None:
         raise ValueError(f"no database id in {name}")
     return int(found[1])

@@ -310,6 +310,19 @@ class DatabaseRepository:
             [target for _, target in names.values()],
         )
 
+    async def make_readers(
+        self, source_id: int, target_id: int, names: Mapping[Environment, tuple[str, str]]
+    ) -> None:
+        """Make the readers of a copy where its source has them: what they may read comes along."""
+        for environment, (_, target) in names.items():
+            await self._session.execute(
+                "SELECT pgtwin_admin.create_reader($2, $3, $4) FROM pg_roles WHERE rolname = $1",
+                RoleName.reader(environment, source_id).name,
+                target_id,
+                environment.value,
+                target,
+            )
+
     async def is_copied(self, ticket_id: int) -> bool:
         """Whether the copy that the ticket was for is there, whole."""
         return bool(

@@ -1,13 +1,11 @@
-import re
 from collections.abc import Sequence
 
 from core.clone.errors import CloneFailed
-from core.errors import InvalidRequest
-from core.ids import LARGEST, IdGenerator
+from core.ids import IdGenerator
 from core.postgres.errors import failing_as
 from core.postgres.identifiers import Environment, SchemaName
 from memory.audit.service import AuditTrail
-from memory.caller import Caller, Scope
+from memory.caller import ANY_SPACE, Caller, Scope
 from memory.databases.errors import (
     CreateFailed,
     DatabaseNotFound,
@@ -32,7 +30,7 @@ from memory.databases.schemas import (
     ListDatabases,
     ModifyDescription,
 )
-from memory.inputs import DatabaseAddress
+from memory.inputs import DatabaseAddress, position
 from memory.operations.models import Operation, OperationState
 from memory.operations.service import OperationService
 
@@ -95,7 +93,7 @@ class DatabaseService:
         Raises:
             NotAuthorized, SpaceNotFound, DatabaseNotFound, NameTaken, CloneFailed
         """
-        acting, source = await self._admit(caller, body)
+        acting, source = await self.admit(caller, body)
         with failing_as(CloneFailed):
             copy = DatabaseMeta.model_construct(
                 id=self._ids.next(),
@@ -121,6 +119,7 @@ class DatabaseService:
             }
             _, digest = copy_ticket(self._master_secret, operation.id)
             await self._databases.add_ticket(operation.id, digest, source.id, copy.id, names)
+            await self._databases.make_readers(source.id, copy.id, names)
             await self._operations.add(operation)
         await self._record(caller, acting, "clone_database", copy)
         return operation
@@ -135,7 +134,7 @@ class DatabaseService:
         Raises:
             NotAuthorized, SpaceNotFound, DatabaseNotFound, DropFailed
         """
-        acting, database = await self._admit(caller, body)
+        acting, database = await self.admit(caller, body)
         operation = None
         with failing_as(DropFailed):
             names, need = await self._databases.locks_needed(database.id)
@@ -156,7 +155,7 @@ class DatabaseService:
         Raises:
             NotAuthorized, SpaceNotFound, DatabaseNotFound, ModifyFailed
         """
-        acting, database = await self._admit(caller, body)
+        acting, database = await self.admit(caller, body)
         with failing_as(ModifyFailed):
             await self._databases.set_description(database, body.description, acting)
         await self._record(caller, acting, "modify_db_description", database)
@@ -167,7 +166,7 @@ class DatabaseService:
         Raises:
             NotAuthorized, SpaceNotFound, DatabaseNotFound, ModifyFailed
         """
-        acting, database = await self._admit(caller, body)
+        acting, database = await self.admit(caller, body)
         with failing_as(ModifyFailed):
             await self._databases.grant_app(database.id, body.app_id, acting)
         await self._record(caller, acting, "grant_app", database, app=body.app_id)
@@ -178,14 +177,64 @@ class DatabaseService:
         Raises:
             NotAuthorized, SpaceNotFound, DatabaseNotFound, ModifyFailed
         """
-        acting, database = await self._admit(caller, body)
+        acting, database = await self.admit(caller, body)
         with failing_as(ModifyFailed):
             await self._databases.revoke_app(database.id, body.app_id)
         await self._record(caller, acting, "revoke_app", database, app=body.app_id)
 
+    async def admit(
+        self, caller: Caller, body: DatabaseAddress, scope: Scope = Scope.DATABASES_WRITE
+    ) -> tuple[str, DatabaseMeta]:
+        """The acting uid and the database, locked, for a caller that may change it.
+
+        Raises:
+            NotAuthorized, SpaceNotFound, DatabaseNotFound
+        """
+        acting = caller.acting_uid(body.uid, body.space_id)
+        if body.space_id and await self._databases.space_owner(body.space_id) is None:
+            raise SpaceNotFound(f"The space {body.space_id} does not exist")
+        database = await self._databases.find(
+            body.database_id, uid=acting, space_id=body.space_id, lock=True
+        )
+        if database is None and body.space_id:
+            raise SpaceNotFound(
+                f"The space {body.space_id} does not contain the database {body.database_id}"
+            )
+        if database is None:
+            raise DatabaseNotFound
+        caller.require(scope)
+        return acting, database
+
+    async def require_visible(self, caller: Caller, database_id: int, scope: Scope) -> None:
+        """Refuse a caller who may not look at a live database.
+
+        Raises:
+            DatabaseNotFound, NotAuthorized
+        """
+        entry = await self._databases.entry(database_id)
+        if entry is None or not (
+            caller.uid in (None, entry.uid)
+            or entry.space_id in caller.spaces
+            or (entry.space_id and ANY_SPACE in caller.spaces)
+        ):
+            raise DatabaseNotFound
+        caller.require(scope)
+
     async def entry(self, database_id: int) -> DatabaseEntry | None:
         """What running SQL in a live database needs to know of it."""
         return await self._databases.entry(database_id)
+
+    async def entry_for(self, caller: Caller, database_id: int) -> DatabaseEntry:
+        """The same for its owner, a member of its space, or an administrator.
+
+        Raises:
+            DatabaseNotFound, NotAuthorized
+        """
+        found = await self._databases.entry(database_id)
+        if found is None or not _may_look(caller, found):
+            raise DatabaseNotFound
+        caller.require(Scope.DATABASES_READ)
+        return found
 
     async def describe(self, caller: Caller, database_id: int) -> DatabaseDetail:
         """A database with both its schemas and their sizes.
@@ -214,7 +263,7 @@ class DatabaseService:
             uid=query.uid,
             space_id=query.space_id,
             name_prefix=query.name_prefix,
-            before=_position(query.cursor),
+            before=position(query.cursor),
             limit=query.limit + 1,
         )
         shown = found[: query.limit]
@@ -223,23 +272,6 @@ class DatabaseService:
             databases=[DatabaseSummary.of(database) for database in shown],
             next_cursor=f"{shown[-1].id:x}" if more else None,
         )
-
-    async def _admit(self, caller: Caller, body: DatabaseAddress) -> tuple[str, DatabaseMeta]:
-        """The acting uid and the database, locked, for a caller that may change it."""
-        acting = caller.acting_uid(body.uid, body.space_id)
-        if body.space_id and await self._databases.space_owner(body.space_id) is None:
-            raise SpaceNotFound(f"The space {body.space_id} does not exist")
-        database = await self._databases.find(
-            body.database_id, uid=acting, space_id=body.space_id, lock=True
-        )
-        if database is None and body.space_id:
-            raise SpaceNotFound(
-                f"The space {body.space_id} does not contain the database {body.database_id}"
-            )
-        if database is None:
-            raise DatabaseNotFound
-        caller.require(Scope.DATABASES_WRITE)
-        return acting, database
 
     async def _make(self, database: DatabaseMeta) -> list[SchemaMeta]:
         """The database's rows, roles and schemas."""
@@ -298,14 +330,9 @@ class DatabaseService:
         )
 
 
-def _position(cursor: str | None) -> int | None:
-    """The id that a page ends at, from its cursor."""
-    if cursor is None:
-        return None
-    position = int(cursor, 16) if re.fullmatch(r"[0-9a-f]{1,16}", cursor) else 0
-    if not 0 < position <= LARGEST:
-        raise InvalidRequest(
-            "cursor: not a cursor of this listing",
-            details=[{"field": "cursor", "message": "not a cursor of this listing"}],
-        )
-    return position
+def _may_look(caller: Caller, found: DatabaseEntry) -> bool:
+    if caller.uid is None:
+        # An application's key that is bound to no uid names any end user, but is no owner.
+        return not caller.app_id or Scope.ADMIN in caller.scopes
+    is_member = found.space_id in caller.spaces or ANY_SPACE in caller.spaces
+    return found.uid == caller.uid or (found.space_id != "" and is_member)

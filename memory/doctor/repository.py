@@ -16,7 +16,7 @@ _DRIFT = r"""
         FROM live, unnest(ARRAY['_prod', '_test', '_prod_app', '_test_app', '_ddl']) AS suffix
     ), found_role AS (
         SELECT oid, rolname, substring(rolname FROM '^d(\d{10,19})_')::numeric AS id
-        FROM pg_roles WHERE rolname ~ '^d\d{10,19}_(prod|test|prod_app|test_app|ddl)$'
+        FROM pg_roles WHERE rolname ~ '^d\d{10,19}_((prod|test)(_app|_ro)?|ddl|c\d{10,19})$'
     ), elsewhere AS (
         -- Roles are shared by all databases of the server; these belong to another pgtwin.
         SELECT DISTINCT found_role.id FROM found_role
@@ -44,13 +44,32 @@ _DRIFT = r"""
     SELECT 'database without role', expected_role.name, expected_role.id
     FROM expected_role
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = expected_role.name)
+    UNION ALL
+    -- Of a live database; one that was closed a moment ago is dropped by a worker.
+    SELECT 'role without connection', rolname::text, found_role.id::bigint
+    FROM found_role JOIN live ON live.id = found_role.id
+    WHERE rolname ~ '_c\d+$'
+      AND NOT EXISTS (SELECT FROM pgtwin.connection AS c WHERE c.status = 'active'
+                      AND rolname = 'd' || c.database_id || '_c' || c.role_id)
+      AND NOT EXISTS (SELECT FROM pgtwin.retired_role AS r
+                      WHERE rolname = 'd' || r.database_id || '_c' || r.role_id)
+    UNION ALL
+    SELECT 'connection without role', 'd' || c.database_id || '_c' || c.role_id, c.database_id
+    FROM pgtwin.connection c JOIN pgtwin.database_meta m ON m.id = c.database_id
+    WHERE c.status = 'active' AND m.deleted_at IS NULL
+      AND NOT EXISTS (SELECT FROM pg_roles
+                      WHERE rolname = 'd' || c.database_id || '_c' || c.role_id)
     -- Schemas before roles: a grant on a schema keeps its role from being dropped.
     ORDER BY kind DESC, name
 """
 _SERVER = """
     SELECT current_setting('server_version') AS version,
            current_setting('max_connections')::int AS max_connections,
-           current_setting('superuser_reserved_connections')::int AS reserved,
+           current_setting('superuser_reserved_connections')::int
+           + coalesce(current_setting('reserved_connections', true), '0')::int AS reserved,
+           (SELECT coalesce(sum(c.connection_limit), 0)::int
+            FROM pgtwin.connection c JOIN pgtwin.database_meta d ON d.id = c.database_id
+            WHERE c.status = 'active' AND d.deleted_at IS NULL) AS given_out,
            current_setting('max_locks_per_transaction')::int AS max_locks,
            quote_ident(current_database()) AS database,
            has_database_privilege('public', current_database(), 'TEMP') AS temp_open,

@@ -71,6 +71,12 @@ _RIGHTS = (
             "create_roles(bigint, text, text, text)",
             "close_roles(bigint)",
             "drop_roles(bigint)",
+            "create_reader(bigint, text, text)",
+            "create_connection(bigint, bigint, text, text, boolean, text, integer,"
+            " timestamp with time zone)",
+            "release_connection(bigint, bigint)",
+            "close_connection(bigint, bigint)",
+            "drop_connection(bigint, bigint)",
             "version()",
         )
     ),
@@ -79,6 +85,8 @@ _RIGHTS = (
     _table("api_key", "SELECT, INSERT"),
     *(_column("api_key", column) for column in ("expires_at", "revoked_at", "last_used_at")),
     _table("app_grant", "SELECT, INSERT, DELETE"),
+    _table("connection", "SELECT, INSERT, UPDATE"),
+    _table("retired_role", "SELECT, INSERT, DELETE"),
     _table("audit_entry", "SELECT, INSERT"),
     _table("instance_lease", "SELECT, UPDATE"),
     _table("operation", "SELECT, INSERT, UPDATE"),

@@ -76,17 +76,16 @@ def _server(settings: Settings, facts: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             Level.PROBLEM, "preparation", message, "pgtwind init --admin-url URL, once more"
         )
-    # Each worker also listens, and is looked at by monitoring.
-    each = settings.pool_size + settings.pool_max_overflow + settings.sql_sessions + 2
-    wanted = settings.workers * each
+    wanted = settings.workers * settings.connections_a_worker
     available = facts["max_connections"] - facts["reserved"]
-    if wanted > available:
+    if wanted + facts["given_out"] > available:
         yield Finding(
             Level.WARNING,
             "connections",
-            f"the workers may open {wanted}, the server takes {available}",
-            "raise max_connections, or lower PGTWIN_POOL_SIZE, PGTWIN_POOL_MAX_OVERFLOW or "
-            "PGTWIN_SQL_SESSIONS",
+            f"the workers may open {wanted}, and connection URIs {facts['given_out']}; "
+            f"the server takes {available}",
+            "raise max_connections, or lower PGTWIN_POOL_SIZE, PGTWIN_POOL_MAX_OVERFLOW, "
+            "PGTWIN_SQL_SESSIONS or PGTWIN_CONNECTION_LIMIT_TOTAL",
         )
     if facts["vector_schema"] != "pgtwin_ext":
         yield Finding(

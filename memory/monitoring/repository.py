@@ -10,6 +10,10 @@ _COUNT = """
     SELECT 'operations', state, kind, count(*) FROM pgtwin.operation
     WHERE state IN ('scheduling', 'running', 'cancelling') GROUP BY state, kind
     UNION ALL
+    SELECT 'connections', '', c.mode, sum(c.connection_limit)
+    FROM pgtwin.connection c JOIN pgtwin.database_meta d ON d.id = c.database_id
+    WHERE c.status = 'active' AND d.deleted_at IS NULL GROUP BY c.mode
+    UNION ALL
     SELECT 'leases', '', '', count(*) FROM pgtwin.instance_lease
     WHERE expires_at > clock_timestamp()
 """

@@ -103,17 +103,26 @@ class Monitor:
             "pgtwin_operations", "Operations that have not ended.", labels=["kind", "state"]
         )
         leases = GaugeMetricFamily("pgtwin_id_leases", "Id ranges that are leased to workers.")
-        found = {"ready": 0}
+        connections = GaugeMetricFamily(
+            "pgtwin_connection_limits",
+            "Sessions that connection URIs may have together.",
+            labels=["mode"],
+        )
+        found, given = {"ready": 0}, {"read_write": 0, "read_only": 0}
         for row in self._counts:
             if row["what"] == "databases":
                 found[row["state"]] = row["number"]
             elif row["what"] == "operations":
                 operations.add_metric([row["kind"], row["state"]], row["number"])
+            elif row["what"] == "connections":
+                given[row["kind"]] = row["number"]
             else:
                 leases.add_metric([], row["number"])
         for status, number in found.items():
             databases.add_metric([status], number)
-        yield from (databases, operations, leases)
+        for mode, number in given.items():
+            connections.add_metric([mode], number)
+        yield from (databases, operations, leases, connections)
 
 
 async def _ping(session: Session) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import asyncpg
 
 from core.errors import AppError, StatementTimeout
-from core.postgres.context import EXTENSIONS, UNLOCK, beginning, entering
+from core.postgres.context import EXTENSIONS, UNLOCK, beginning, entering, frozen, locking
 from core.postgres.errors import is_rerunnable, sqlstate
-from core.postgres.identifiers import literal
+from core.postgres.identifiers import Identifier, literal
 from core.postgres.tenant_connection import Outcome, TenantConnection
 from core.postgres.tenant_sessions import TenantSessions
 from core.postgres.type_book import Kind as Type
@@ -185,12 +185,40 @@ class Executor:
         schema = literal(run.place.schema.name)
         run.unsent += (_acting(run.place), f"SELECT pgtwin_rt.admit({schema})")
 
+    async def freeze(
+        self,
+        session: TenantConnection,
+        place: Place,
+        relations: Sequence[Identifier],
+        seconds: float,
+    ) -> None:
+        """Fix the moment that a transaction in `Mode.snapshot` sees.
+
+        Its tables are locked first: one that ALTER TABLE writes anew between the snapshot and the
+        lock would be seen as empty.
+
+        Args:
+            seconds: how long its statements may run each.
+        """
+        if relations:
+            await session.execute(locking(relations))
+        await session.execute(frozen(self._entry(session, place), seconds))
+
     def _beginning(self, session: TenantConnection, place: Place, mode: Mode) -> str:
-        user, entry = place.end_user, ""
-        if user is not None:
-            pid, login = session.get_server_pid(), place.login.name
-            entry = entering(self._key, pid, login, user.app_id, user.uid)
-        return beginning(place.schema, role=place.role, entry=entry, read_only=mode.read_only)
+        return beginning(
+            place.schema,
+            role=place.role,
+            entry="" if mode.snapshot else self._entry(session, place),
+            read_only=mode.read_only,
+            snapshot=mode.snapshot,
+        )
+
+    def _entry(self, session: TenantConnection, place: Place) -> str:
+        user = place.end_user
+        if user is None:
+            return ""
+        pid, login = session.get_server_pid(), place.login.name
+        return entering(self._key, pid, login, user.app_id, user.uid)
 
     async def _end(self, session: TenantConnection, mode: Mode, unsent: Sequence[str] = ()) -> None:
         patience = self._settings.sql_timeout + GRACE

@@ -16,12 +16,14 @@ class Mode:
         whole_seconds: cut timestamps, as the drop-in mount's clients expect.
         keeps: False: all is undone at the end.
         explain: the options of EXPLAIN; empty: statements are run as they are.
+        snapshot: all statements see one moment, that of `Executor.freeze`.
     """
 
     whole_seconds: bool = False
     read_only: bool = False
     keeps: bool = True
     explain: str = ""
+    snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,15 +32,19 @@ from tests.conftest import control_database, running
 
 V1, DROP_IN = "/v1", "/xingchen-db/v1"
 ACTIONS = ("create_database", "drop_database", "modify_db_description")
-STATEMENTS = ("exec_ddl", "exec_dml", "upload_data")
+STATEMENTS = ("exec_ddl", "exec_dml", "export_data", "upload_data")
 GRANTS = ("grant_app", "revoke_app")
+CONNECTIONS = ("create_connection", "rotate_connection", "revoke_connection")
 OPERATIONS = [
-    *(f"POST {V1}/{action}" for action in (*ACTIONS, *GRANTS, *STATEMENTS)),
+    *(f"POST {V1}/{action}" for action in (*ACTIONS, *GRANTS, *STATEMENTS, *CONNECTIONS)),
     f"GET {V1}/databases",
     f"GET {V1}/databases/{{database_id}}",
+    f"GET {V1}/databases/{{database_id}}/connections",
     f"POST {V1}/clone_database",
     f"GET {V1}/operations/{{operation_id}}",
+    *(f"GET {V1}/databases/{{database_id}}/{read}" for read in ("schema", "ddl", "stats")),
 ]
+FILES = f"POST {V1}/export_data"
 # Codes of an operation's own, by its name.
 OWN_CODES = {
     "create_database": {25010, 25011},
@@ -50,10 +54,18 @@ OWN_CODES = {
     "exec_ddl": {25013, 25015, 25019, 25021, 25030, 25031, 25040, 25041},
     "exec_dml": {25013, 25015, 25018, 25019, 25021, 25030, 25031, 25050, 25051},
     "upload_data": {25013, 25015, 25019, 25021, 25100, 25200, 25201, 25202, 25300},
+    "export_data": {25013, 25015, 25018, 25019, 25021, 25030, 25031, 25050},
+    "create_connection": {25013, 25015},
+    "rotate_connection": {25015, 25022},
+    "revoke_connection": {25015, 25022},
+    "connections": {25013},
     "databases": set(),
     "{database_id}": {25013},
     "clone_database": {25011, 25013, 25015},
     "{operation_id}": {25016},
+    "schema": {25013, 25018, 25019, 25021},
+    "ddl": {25011, 25013, 25018, 25019, 25021},
+    "stats": {25013, 25018, 25019, 25021},
 }
 COMMON_CODES = {25000, 25010, 25020, 25500}
 # What an Idempotency-Key adds to every write.
@@ -139,10 +151,12 @@ def test_an_operation_documents_its_own_errors(document: dict[str, Any], label: 
     of_keys = KEY_CODES if label.startswith("POST") else set()
     assert set(documented) == OWN_CODES[label.rpartition("/")[2]] | COMMON_CODES | of_keys
     assert documented[25020] - {404} == {401, 403}
-    assert (404 in documented[25020]) == label.endswith(("exec_dml", "upload_data"))
+    of_tables = ("exec_dml", "export_data", "upload_data", "/schema")
+    assert (404 in documented[25020]) == label.endswith(of_tables)
     assert documented[25000] >= {400, 422}
-    # A name that is taken, or a constraint that is violated.
-    conflicts = ("create_database", "clone_database", "exec_dml", "upload_data")
+    # A name that is taken, a constraint that is violated, a connection that there is no room for
+    # or that has ended.
+    conflicts = ("create_database", "clone_database", "exec_dml", "upload_data", *CONNECTIONS[:2])
     assert (409 in documented[25010]) == label.endswith(conflicts)
 
 
@@ -165,7 +179,12 @@ def test_every_write_takes_a_key_and_no_read(document: dict[str, Any], label: st
     assert {"idempotency_key_reused", "invalid_request"} <= set(examples)
 
 
-@pytest.mark.parametrize("label", [label for label in OPERATIONS if f" {V1}/" in label])
+def test_files_have_their_media_types(document: dict[str, Any]) -> None:
+    content = operation(document, FILES)["responses"]["200"]["content"]
+    assert {"text/csv", "application/json", "application/x-ndjson"} < set(content)
+
+
+@pytest.mark.parametrize("label", [label for label in OPERATIONS if label != FILES])
 def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> None:
     envelope = answer_schema(document, label, "200")
     if label.endswith("exec_ddl"):
@@ -177,13 +196,16 @@ def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> No
         "message": "string",
         "sid": "string",
     }
-    has_data = not label.endswith(("drop_database", "modify_db_description", *GRANTS))
+    has_data = not label.endswith(
+        ("drop_database", "modify_db_description", "revoke_connection", *GRANTS)
+    )
     assert ("data" in fields) is has_data
     if has_data:
-        data = resolved(document, fields["data"])
-        assert data["type"] == "object"
         assert "data" in envelope["required"]
-        assert data["properties"]
+        for shape in fields["data"].get("anyOf", [fields["data"]]):
+            data = resolved(document, shape)
+            assert data["type"] == "object"
+            assert data["properties"]
 
 
 @pytest.mark.parametrize(
@@ -198,6 +220,11 @@ def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> No
         ("FailedRow", {"line", "error"}),
         ("UploadData", {"file", "table_name", "mode", "key", "on_error", "format", "as"}),
         ("Rehearsal", {"changes", "locks", "exec_time"}),
+        ("SchemaContents", {"env", "tables", "views", "sequences", "enums", "functions"}),
+        ("TableInfo", {"name", "kind", "columns", "primary_key", "rows", "size_bytes"}),
+        ("SchemaText", {"env", "text"}),
+        ("SchemaDdl", {"env", "ddl", "still_names", "hidden", "reordered"}),
+        ("SchemaStatistics", {"env", "total", "tables", "slowest"}),
         ("SchemaDetail", {"env", "schema_name", "size_bytes", "tables", "create_at", "update_by"}),
         ("Failure", {"code", "message", "sid", "error"}),
         ("ErrorInfo", {"type", "retryable", "hint", "sqlstate", "details"}),
@@ -321,6 +348,11 @@ async def test_a_databases_life_keeps_to_the_document(served: Served, uid: str) 
         dml = "INSERT INTO t (c) VALUES ('x'); SELECT * FROM t"
         body = {**address, "uid": uid, "env": "prod", "dml": dml, **more}
         await step(f"POST {V1}/exec_dml", body=body, media_type=kind)
+    for read in ("schema", "ddl", "stats"):
+        label = f"GET {V1}/databases/{{database_id}}/{read}"
+        await step(label, path_parameters=address, query={"env": "test"})
+    label = f"GET {V1}/databases/{{database_id}}/schema"
+    await step(label, path_parameters=address, query={"format": "text", "table": ["t"]})
     for action in GRANTS:
         body = {**address, "uid": uid, "app_id": "shop"}
         await step(f"POST {V1}/{action}", body=body, media_type=kind)

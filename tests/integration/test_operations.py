@@ -330,6 +330,7 @@ async def test_a_stalled_worker_is_taken_over_and_publishes_no_more(
         operation = await begin(first, uid, source, "copy")
         stalled = asyncio.create_task(first.runner.run(operation))
         await until_copy_waits(seen)
+        await first.runner._beat()
         assert await second.runner.sweep() == 0
         await asyncio.sleep(2 * LEASE)
         assert await second.runner.sweep() == 1

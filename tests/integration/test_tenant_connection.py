@@ -519,3 +519,60 @@ async def test_a_session_that_is_reset(tenant: TenantConnection) -> None:
     await tenant.reset()
     assert (await tenant.run("SELECT to_regclass('mine')")).rows[0][0] is None
     assert (await tenant.run("SHOW datestyle")).rows[0][0] == "ISO, MDY"
+
+
+# COPY.
+
+
+async def copied(tenant: TenantConnection, statement: str, seconds: float = 30) -> bytes:
+    found = bytearray()
+
+    async def take(data: bytes) -> None:
+        found.extend(data)
+
+    await tenant.copy_out(statement, take, timeout=seconds)
+    return bytes(found)
+
+
+async def test_rows_are_copied_out_whole(tenant: TenantConnection) -> None:
+    query = "SELECT n, repeat('x', n) FROM generate_series(1, 3000) n"
+    found = await copied(tenant, f"COPY ({query}) TO STDOUT")
+    assert [len(line) for line in found.split(b"\n")[:-1]] == [
+        len(f"{n}") + 1 + n for n in range(1, 3_001)
+    ]
+
+
+@pytest.mark.parametrize(
+    "rest", ["; DROP TABLE item", "; COMMIT", "; COPY item TO STDOUT", ";;; SELECT 1 -- x"]
+)
+async def test_a_copy_is_one_statement_or_none(
+    tenant: TenantConnection, admin: Any, rest: str
+) -> None:
+    with pytest.raises(asyncpg.PostgresSyntaxError, match="multiple commands"):
+        await copied(tenant, f"COPY (SELECT 1) TO STDOUT{rest}")
+    assert await admin.fetchval("SELECT to_regclass('item') IS NOT NULL")
+    assert (await tenant.run("SELECT 1")).rows[0][0] == "1"
+
+
+async def test_a_copy_that_fails_leaves_the_session_whole(tenant: TenantConnection) -> None:
+    query = "SELECT 1 / (2000 - n) FROM generate_series(1, 3000) n"
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await copied(tenant, f"COPY ({query}) TO STDOUT")
+    assert not tenant.is_closed()
+    assert (await tenant.run("SELECT 1")).rows[0][0] == "1"
+
+
+async def test_a_copy_that_takes_too_long_is_cut_off(tenant: TenantConnection) -> None:
+    with pytest.raises(StatementTimeout):
+        await copied(tenant, "COPY (SELECT pg_sleep(60)) TO STDOUT", seconds=0.2)
+    assert tenant.is_closed()
+    assert tenant.is_cut_off
+
+
+async def test_a_copied_row_over_the_byte_limit_is_cut_off(url: str) -> None:
+    async with connected(url, byte_limit=100_000) as tenant:
+        many = "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 2000)) TO STDOUT"
+        assert len(await copied(tenant, many)) == 2_000 * 1_001
+        with pytest.raises(ResultTooLarge, match="row"):
+            await copied(tenant, "COPY (SELECT repeat('x', 1000000)) TO STDOUT")
+        assert tenant.is_cut_off
