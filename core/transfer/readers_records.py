@@ -7,7 +7,7 @@ from typing import Protocol
 from core.postgres.values import JsonValue
 
 # About as many bytes, and never more rows, are in a batch.
-BATCH_BYTES, BATCH_ROWS = 1_048_576, 10_000
+BATCH_BYTES, BATCH_ROWS = 524_288, 10_000
 SHOWN_CHARACTERS = 100
 
 

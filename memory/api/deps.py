@@ -99,16 +99,16 @@ def statement_service(request: Request) -> StatementService:
     return services(request).statements
 
 
+def upload_service(request: Request) -> UploadService:
+    return services(request).uploads
+
+
 def export_service(request: Request) -> ExportService:
     return services(request).exports
 
 
 def inspection_service(request: Request) -> InspectionService:
     return services(request).inspection
-
-
-def upload_service(request: Request) -> UploadService:
-    return services(request).uploads
 
 
 def kept_answer(request: Request) -> KeptAnswer:

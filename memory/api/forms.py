@@ -64,8 +64,11 @@ def _digest_of(file: BinaryIO) -> str:
 
 
 @asynccontextmanager
-async def received_form(request: Request) -> AsyncIterator[Form]:
+async def received_form(request: Request, seconds: float) -> AsyncIterator[Form]:
     """The request's form, whose file ends with this.
+
+    Args:
+        seconds: in which the body has to come.
 
     Raises:
         Unreadable, BodyTooLarge, ClientDisconnect
@@ -85,7 +88,10 @@ async def received_form(request: Request) -> AsyncIterator[Form]:
         max_part_size=MOST_FIELD_BYTES,
     )
     try:
-        parsed = await parser.parse()
+        async with asyncio.timeout(seconds):
+            parsed = await parser.parse()
+    except TimeoutError:
+        raise Unreadable(f"The request body did not come within {seconds:g} s") from None
     except MultiPartException as error:
         raise Unreadable(f"The form can't be read: {error.message}") from error
     try:

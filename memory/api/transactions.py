@@ -25,6 +25,7 @@ from memory.api.idempotency import (
     store_answer,
 )
 from memory.api.mounts import current
+from memory.services import Services
 
 # A client that goes away is not looked for before.
 SHORT_SECONDS = 0.05
@@ -140,9 +141,12 @@ class UploadRoute(StatementRoute):
         work: Callable[[Session | None], Awaitable[Response]],
     ) -> Response:
         await admit_early(request)
-        async with received_form(request) as form:
-            request.state.form = form
-            return await _in_session(request, database, work)
+        parts: Services = request.app.state.services
+        seconds = parts.settings.upload_timeout
+        with parts.uploads.turns.present():
+            async with received_form(request, seconds) as form:
+                request.state.form = form
+                return await _in_session(request, database, work)
 
 
 async def _in_session(

@@ -1,6 +1,6 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import BinaryIO
 from weakref import WeakValueDictionary
@@ -27,12 +27,15 @@ from memory.transfer.upload_schemas import OnError, UploadData
 
 # How many files are taken in at once, by a worker and into one database.
 AT_ONCE, AT_ONCE_EACH = 4, 2
+# Bodies that a worker has on disk, or receives.
+MOST_PRESENT = 64
+# Ids and failures; clients of the drop-in mount know no counts, and get every id.
 LISTED, LISTED_DROP_IN = 1_000, 10_000
 EVERY_ID = 2**31
 
 
 def tally_for(*, is_drop_in: bool) -> Tally:
-    """What is counted, and how much of it listed: clients of the drop-in mount know no counts."""
+    """What is counted, and how much of it listed."""
     return Tally(EVERY_ID, LISTED_DROP_IN) if is_drop_in else Tally(LISTED, LISTED)
 
 
@@ -42,6 +45,22 @@ class Turns:
     def __init__(self) -> None:
         self._all = asyncio.Semaphore(AT_ONCE)
         self._each: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
+        self._present = 0
+
+    @contextmanager
+    def present(self) -> Iterator[None]:
+        """Around a file from its first byte on.
+
+        Raises:
+            UploadsBusy: there are too many.
+        """
+        if self._present >= MOST_PRESENT:
+            raise UploadsBusy
+        self._present += 1
+        try:
+            yield
+        finally:
+            self._present -= 1
 
     @asynccontextmanager
     async def turn(self, database_id: int, patience: float) -> AsyncIterator[None]:
@@ -85,8 +104,8 @@ class UploadService:
         self._executor = executor
         self._journal = journal
         self._settings = settings
+        self.turns = Turns()
         self._renew_logins = renew_logins
-        self._turns = Turns()
 
     async def upload(
         self, caller: Caller, body: UploadData, tally: Tally, keep: Keep | None, *, is_drop_in: bool
@@ -108,7 +127,7 @@ class UploadService:
         text = f'{body.mode} of a {kind} into "{body.table_name}"'
         async with (
             self._journal.entry("upload_data", caller, access, text, body.env.value),
-            self._turns.turn(place.database.id, self._settings.upload_timeout),
+            self.turns.turn(place.database.id, self._settings.upload_timeout),
         ):
             upload = _Upload(self._settings, access, place, body, kind, tally, skips=skips)
 

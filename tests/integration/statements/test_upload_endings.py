@@ -208,6 +208,39 @@ async def test_a_database_with_many_files_leaves_others_their_turn(
     assert {(await task).code for task in going} == {0}
 
 
+async def test_more_bodies_than_a_worker_takes_are_refused(
+    twin: Twin, monkeypatch: pytest.MonkeyPatch, owner: Owner, admin_connection: Any
+) -> None:
+    await slowed(twin, owner)
+    monkeypatch.setattr("memory.transfer.upload.MOST_PRESENT", 1)
+    first = asyncio.create_task(upload(twin, "body\n" + "x\n" * 50))
+
+    async def works() -> bool:
+        return await backends(admin_connection, twin, "state = 'active'") != []
+
+    await until(works)
+    assert_retryable(await upload(twin, "body\nx\n"), "uploads_busy")
+    assert (await first).code == 0
+    assert (await upload(twin, "body\nx\n")).code == 0
+
+
+async def test_a_body_has_to_come_in_time(twin: Twin, worker: Worker, make_key: MakeKey) -> None:
+    token = await make_key()
+    async with worker(upload_timeout=0.3) as (app, _), app_address(app) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        head = (
+            f"POST /v1/upload_data HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+            f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+            "Content-Length: 1000\r\n\r\n"
+        )
+        writer.write(head.encode() + f"--{BOUNDARY}".encode())
+        await writer.drain()
+        answered = await asyncio.wait_for(reader.read(4096), 5)
+        assert b" 400 " in answered.splitlines()[0]
+        assert b"did not come within" in answered
+        writer.close()
+
+
 # Who it was.
 
 
