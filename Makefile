@@ -24,6 +24,7 @@ test: $(STAMP) ## Run the whole test suite on a real PostgreSQL
 bench: $(STAMP) ## Measure the API and clones against PostgreSQL's limits, into README
 	$(BIN)/python -m benchmarks.api $(ARGS)
 	$(BIN)/python -m benchmarks.sql $(ARGS)
+	$(BIN)/python -m benchmarks.upload
 	$(BIN)/python -m benchmarks.export
 	$(BIN)/python -m benchmarks.inspection
 	$(BIN)/python -m benchmarks.readme

@@ -235,3 +235,29 @@ async def test_forms_of_csv(
     assert done.code == 0, done.body
     found = await twin.rows("SELECT body FROM notes ORDER BY id")
     assert [row["body"] for row in found] == texts
+
+
+@pytest.mark.parametrize("fields", [{}, ALICE], ids=["owner", "end_user"])
+@pytest.mark.parametrize("form", ["csv", "json", "ndjson", "parquet"])
+async def test_what_was_exported_comes_in_as_it_was(
+    items: Twin, form: str, fields: dict[str, str]
+) -> None:
+    rows = [
+        VALUES | {"sku": "", "data": {"a": [1.5, "x"]}, "tags": ["a", None, '"']},
+        VALUES | {"sku": "=1+1", "data": None, "is_new": None},
+        {"sku": None},
+    ]
+    made = await upload(items, orjson.dumps(rows), "a.json", table_name="items", **fields)
+    assert made.code == 0, made.body
+    select = "SELECT sku, price, at, day, is_new, data, tags FROM items ORDER BY sku"
+    before = await items.rows(select, **fields)
+    body = {"database_id": items.id, "uid": items.uid, "env": "prod", "table_name": "items"}
+    asked = body | {"format": form, **fields}
+    if form == "csv":
+        asked["escape_formulas"] = False
+    exported = await items.api.client.post("/v1/export_data", json=asked)
+    assert exported.status_code == 200, exported.text
+    await items.rows("DELETE FROM items")
+    again = await upload(items, exported.content, f"a.{form}", table_name="items", **fields)
+    assert (again.code, again.data["succeeded"]) == (0, 3), again.body
+    assert await items.rows(select, **fields) == before

@@ -3,7 +3,7 @@
 Two limits: a table as anybody would make it, and the database's own, which end users' rows are
 stamped in. Runners go by turns, and the best of a runner's turns counts. The worker's memory is
 looked at while it works. `make bench` prints the figures and keeps them in
-`benchmarks/results/transfer.json`.
+`benchmarks/results/upload.json`.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from core.postgres.identifiers import Environment, SchemaName
 from core.settings import Settings
 
 UID = "bench"
-RESULTS = Path(__file__).parent / "results" / "transfer.json"
+RESULTS = Path(__file__).parent / "results" / "upload.json"
 TABLE = (
     "CREATE TABLE {} (id BIGINT PRIMARY KEY, uid VARCHAR(64), name TEXT, price NUMERIC,"
     " made TIMESTAMP, is_new BOOLEAN); CREATE INDEX {}_uid ON {} (uid)"
