@@ -40,7 +40,13 @@ CHANGES = frozenset({Kind.INSERT, Kind.UPDATE, Kind.DELETE, Kind.MERGE})
 DESCRIBED = CHANGES | {Kind.SELECT}
 # What they leave needs no opening to end users, unless they take a part of another table along.
 REMOVALS = frozenset({Kind.DROP_TABLE, Kind.DROP_VIEW, Kind.DROP_SEQUENCE, Kind.COMMENT})
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+# A connection that is ending may be in a state in which the driver takes nothing.
+FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 TAKE_LISTS = frozenset({Type.ARRAY, Type.JSON, Type.VECTOR})
 Work = Callable[[TenantConnection, Run], Awaitable[None]]
 
