@@ -264,7 +264,7 @@ WITH members AS (
     SELECT c.oid, c.relname, c.relkind, c.reloptions, c.relpersistence
     FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
-      AND d.refobjid = to_regnamespace(:schema_name)
+      AND d.refobjid = to_regnamespace(quote_ident(:schema_name))
 )
 SELECT CASE m.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'S' THEN
            'sequence' WHEN 'c' THEN 'composite type' WHEN 'v' THEN 'view' ELSE 'relation' END AS kind,
@@ -312,19 +312,19 @@ SELECT CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' ELSE 'range' E
                   FROM pg_constraint k WHERE k.contypid = t.oid)) END
 FROM pg_depend d JOIN pg_type t ON t.oid = d.objid
 WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_type'::regclass
-  AND d.refobjid = to_regnamespace(:schema_name) AND t.typtype IN ('e', 'd', 'r')
+  AND d.refobjid = to_regnamespace(quote_ident(:schema_name)) AND t.typtype IN ('e', 'd', 'r')
 UNION ALL
 SELECT 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid)
 FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
 WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_proc'::regclass
-  AND d.refobjid = to_regnamespace(:schema_name) AND p.prokind IN ('f', 'p')
+  AND d.refobjid = to_regnamespace(quote_ident(:schema_name)) AND p.prokind IN ('f', 'p')
 
 -- name: own_locks
 -- What the session has locked in a schema.
 SELECT c.relname::text AS relation, l.mode
 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 WHERE l.pid = pg_backend_pid() AND l.granted
-  AND c.relnamespace = to_regnamespace(:schema_name) AND l.mode <> 'AccessShareLock'
+  AND c.relnamespace = to_regnamespace(quote_ident(:schema_name)) AND l.mode <> 'AccessShareLock'
 ORDER BY relation, mode
 
 -- name: columns_to_fill

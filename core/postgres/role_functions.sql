@@ -164,7 +164,7 @@ BEGIN
                EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid
                        AND p.polname = 'pgtwin_rows') AS is_scoped
         FROM pg_class c
-        WHERE c.relnamespace = schema_name::regnamespace AND c.relowner = owner::regrole
+        WHERE c.relnamespace = quote_ident(schema_name)::regnamespace AND c.relowner = owner::regrole
           AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
         ORDER BY c.relname
     LOOP

@@ -174,7 +174,7 @@ BEGIN
                          AND has_table_privilege(app, c.oid, 'DELETE') END AS is_granted
         ) AS has
         WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_namespace'::regclass
-          AND d.refobjid = schema_name::regnamespace AND d.deptype = 'n'
+          AND d.refobjid = quote_ident(schema_name)::regnamespace AND d.deptype = 'n'
           AND c.relkind IN ('r', 'p', 'v', 'S') AND c.relowner = current_user::regrole
           AND (NOT is_granted OR NOT is_invoker
                OR CASE WHEN own.arguments IS NULL THEN t.arguments IS NOT NULL

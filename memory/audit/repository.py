@@ -7,7 +7,7 @@ from core.postgres.engine import Session
 from memory.audit.models import AuditEntry
 
 # The latest calls of a database, by the index on it; no more are read, however many there are.
-_SLOWEST = """
+SLOWEST = """
 SELECT details->>'fingerprint' AS fingerprint, min(action) AS action, count(*) AS calls,
        count(*) FILTER (WHERE details ? 'failed') AS failed,
        round(avg((details->>'duration_ms')::numeric), 2)::float8 AS mean_ms,
@@ -48,7 +48,7 @@ class AuditRepository:
 
     async def slowest(self, database_id: int, env: str) -> Sequence[asyncpg.Record]:
         """Calls of SQL by fingerprint, the slowest on average first."""
-        return await self._session.fetch(_SLOWEST, database_id, env, LATEST, SHOWN)
+        return await self._session.fetch(SLOWEST, database_id, env, LATEST, SHOWN)
 
     async def add_all(self, entries: Sequence[AuditEntry]) -> None:
         """Add entries with the moments that they have."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import asyncpg
+from pydantic import ValidationError
 
 from core.catalog.reader import numbered
 from core.errors import AppError, LockTimeout, OperationFailed, ResultTooLarge, StatementTimeout
@@ -28,11 +29,15 @@ T = TypeVar("T")
 LOCK_MILLISECONDS = 200
 TRIES = 5
 PAUSE_SECONDS = 0.05
+# Rows from which an answer is made in a thread, to let other calls go on.
+LARGE = 1_000
 # An object that was dropped while it was read; XX000 is PostgreSQL's word for one that its caches
 # have lost meanwhile.
 MEANWHILE = frozenset({"XX000", "42P01", "42703", "42704", "42883"})
 LOCKED = frozenset({"55P03", "40P01"})
 CANCELLED = "57014"
+# The last is the driver's word for a session that ended at the wrong moment.
+BROKEN = (*FAILURES, asyncpg.InternalClientError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,13 @@ class CatalogReader:
         self._executor = executor
         self._timeout = timeout
 
-    async def read(self, place: Place, name: str, **given: Any) -> Sequence[Any]:
-        """The rows of a query about a schema, but for the first, which says that it is there.
+    async def read(
+        self, place: Place, name: str, make: Callable[[Sequence[Any]], T], **given: Any
+    ) -> T:
+        """What is made of the rows of a query about a schema.
+
+        Args:
+            make: gets the rows but for the first, which says that the schema is there.
 
         Raises:
             SchemaMissing, LockTimeout, SchemaChanging, ResultTooLarge, StatementTimeout,
@@ -74,10 +84,15 @@ class CatalogReader:
             **given,
         }
         values = [known[each] for each in names]
-        outcome = await self._tried(place, lambda session: self._run(session, query, values))
-        if not outcome.rows:
-            raise SchemaMissing
-        return outcome.rows[1:]
+
+        async def work(session: TenantConnection) -> T:
+            outcome = await self._run(session, query, values)
+            if not outcome.rows:
+                raise SchemaMissing
+            rows = outcome.rows[1:]
+            return await asyncio.to_thread(make, rows) if len(rows) > LARGE else make(rows)
+
+        return await self._tried(place, work)
 
     async def extras(self, place: Place) -> Extras:
         """
@@ -112,7 +127,10 @@ class CatalogReader:
                 async with self._executor.begun(place, Mode(read_only=True)) as session:
                     await session.execute(_SETTINGS)
                     return await work(session)
-            except FAILURES as error:
+            except ValidationError as error:
+                # Of what was dropped between the query's snapshot and now, parts are NULL.
+                met = error
+            except BROKEN as error:
                 if sqlstate(error) not in MEANWHILE | LOCKED:
                     raise _explained(error) from error
                 met = error
@@ -140,8 +158,4 @@ def _explained(error: BaseException) -> AppError:
         return StatementTimeout(
             "Reading the catalog took too long", hint="Ask for some of the tables, with `table`."
         )
-    if isinstance(error, asyncpg.PostgresError | OSError | asyncpg.InterfaceError):
-        known = translate(error)
-        if known is not None:
-            return known
-    return OperationFailed()
+    return translate(error) or OperationFailed()

@@ -63,16 +63,18 @@ class InspectionService:
             LockTimeout, ResultTooLarge, StatementTimeout, SessionsExhausted
         """
         place = await self._place(caller, database_id, which.env)
-        rows = await self._as_owner(
-            caller,
-            place,
-            lambda: self._catalog.read(place, "inspected", tables=which.table or None),
+
+        def make(rows: Sequence[Any]) -> SchemaContents | SchemaText:
+            contents = contents_of(which.env, rows)
+            _refuse_unknown(which.table, contents)
+            if which.format is Form.TEXT:
+                return SchemaText(env=which.env, text=text_of(contents))
+            return contents
+
+        tables = which.table or None
+        return await self._as_owner(
+            caller, place, lambda: self._catalog.read(place, "inspected", make, tables=tables)
         )
-        contents = contents_of(which.env, rows)
-        _refuse_unknown(which.table, contents)
-        if which.format is Form.TEXT:
-            return SchemaText(env=which.env, text=text_of(contents))
-        return contents
 
     async def ddl(self, caller: Caller, database_id: int, which: WhichEnvironment) -> SchemaDdl:
         """
@@ -102,13 +104,12 @@ class InspectionService:
             ResultTooLarge, StatementTimeout, SessionsExhausted
         """
         place = await self._place(caller, database_id, which.env)
-        rows = await self._as_owner(
-            caller, place, lambda: self._catalog.read(place, "table_statistics")
+        tables = await self._as_owner(
+            caller, place, lambda: self._catalog.read(place, "table_statistics", _tables)
         )
         slowest = await self._database.reading(
             lambda session: self._audit(session).slowest(database_id, which.env.value)
         )
-        tables = [TableStatistics.model_validate(orjson.loads(info)) for _, info in rows]
         return SchemaStatistics(
             env=which.env,
             total=_total(tables),
@@ -145,6 +146,10 @@ def _refuse_unknown(names: Sequence[str], contents: SchemaContents) -> None:
     if unknown:
         details: list[dict[str, Any]] = [{"field": "table", "message": unknown[0]}]
         raise UnknownTable(f'relation "{unknown[0]}" does not exist', details=details)
+
+
+def _tables(rows: Sequence[Any]) -> list[TableStatistics]:
+    return [TableStatistics.model_validate(orjson.loads(info)) for _, info in rows]
 
 
 def _total(tables: Sequence[TableStatistics]) -> TotalStatistics:
