@@ -7,7 +7,6 @@ load included, share the machine's cores. `make bench` prints the tables and kee
 """
 
 import argparse
-import json
 import os
 import platform
 from dataclasses import dataclass, field
@@ -15,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import uvloop
 
 from benchmarks.clients import Call, HttpClients, Measured, measure
-from benchmarks.stand import admin_key, postgres, prepared, process, resident_megabytes, serving
+from benchmarks.stand import admin_key, process, report, resident_megabytes, serving
 from core.postgres.identifiers import Environment, RoleName, SchemaName, literal
 from core.settings import Settings
 from memory.databases.repairs import verifiers
@@ -289,17 +287,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="part of the calls to make")
     parser.add_argument("--growth", type=int, nargs="*", default=[0, 5000, 20000])
-    parser.add_argument("--json", type=Path, default=RESULTS)
-    options = parser.parse_args()
-
-    async def work(admin_url: str) -> dict[str, Any]:
-        return await run(await prepared(admin_url), admin_url, options)
-
-    with postgres() as admin_url:
-        result = uvloop.run(work(admin_url))
-    options.json.parent.mkdir(exist_ok=True)
-    options.json.write_text(json.dumps(result, indent=1) + "\n")
-    show(result)
+    report(parser, RESULTS, run, show)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ table and keeps the figures in `benchmarks/results/inspection.json`.
 """
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -17,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import uvloop
 
 from benchmarks.clients import HttpClients
-from benchmarks.stand import admin_key, postgres, prepared, process, serving
+from benchmarks.stand import admin_key, process, report, serving
 from core.catalog.reader import numbered
 from core.postgres.context import EXTENSIONS
 from core.postgres.identifiers import Environment, RoleName, SchemaName
@@ -164,17 +162,7 @@ def main() -> None:
     parser.add_argument("--tables", type=int, default=TABLES)
     parser.add_argument("--entries", type=int, default=ENTRIES, help="of the audit")
     parser.add_argument("--calls", type=int, default=15, help="in each turn")
-    parser.add_argument("--json", type=Path, default=RESULTS)
-    options = parser.parse_args()
-
-    async def work(admin_url: str) -> dict[str, Any]:
-        return await run(await prepared(admin_url), admin_url, options)
-
-    with postgres() as admin_url:
-        result = uvloop.run(work(admin_url))
-    options.json.parent.mkdir(exist_ok=True)
-    options.json.write_text(json.dumps(result, indent=1) + "\n")
-    show(result)
+    report(parser, RESULTS, run, show)
 
 
 if __name__ == "__main__":

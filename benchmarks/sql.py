@@ -9,7 +9,6 @@ bench` prints the tables and keeps the figures in `benchmarks/results/sql.json`.
 import argparse
 import asyncio
 import itertools
-import json
 import os
 import platform
 import statistics
@@ -21,11 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import uvloop
 
 from benchmarks import api
 from benchmarks.clients import Call, HttpClients, measure
-from benchmarks.stand import admin_key, postgres, prepared, process, serving
+from benchmarks.stand import admin_key, process, report, serving
 from core.postgres.context import session_settings
 from core.postgres.identifiers import Environment, RoleName, SchemaName
 from core.postgres.passwords import derive
@@ -366,17 +364,7 @@ def main() -> None:
     parser.add_argument(
         "--growth", type=int, nargs="*", default=[0, 20_000], help="numbers of other databases"
     )
-    parser.add_argument("--json", type=Path, default=RESULTS)
-    options = parser.parse_args()
-
-    async def work(admin_url: str) -> dict[str, Any]:
-        return await run(await prepared(admin_url), admin_url, options)
-
-    with postgres() as admin_url:
-        result = uvloop.run(work(admin_url))
-    options.json.parent.mkdir(exist_ok=True)
-    options.json.write_text(json.dumps(result, indent=1) + "\n")
-    show(result)
+    report(parser, RESULTS, run, show)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What the benchmarks run on: an embedded PostgreSQL and processes that serve over it."""
 
+import argparse
+import json
 import os
 import shutil
 import socket
@@ -7,10 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import uvloop
 from pydantic import SecretStr
 
 from core.postgres.embedded import EmbeddedServer
@@ -24,6 +28,7 @@ from memory.control_schema import migrate
 
 SECRET = "the-secret-of-a-benchmark-and-nothing-else"  # noqa: S105
 START_SECONDS = 30.0
+Measure = Callable[[Settings, str, argparse.Namespace], Awaitable[dict[str, Any]]]
 
 
 @contextmanager
@@ -115,3 +120,29 @@ def _wait_for(port: int, child: subprocess.Popen[bytes]) -> None:
                 return
         time.sleep(0.05)
     raise RuntimeError(f"{child.args!r} does not serve")
+
+
+def report(
+    parser: argparse.ArgumentParser,
+    results: Path,
+    run: Measure,
+    show: Callable[[dict[str, Any]], None],
+) -> None:
+    """Measure on a server of its own; show what was found, and keep it as JSON.
+
+    Args:
+        parser: with the benchmark's own options.
+        results: where it is kept, unless `--json` says otherwise.
+        run: gets the settings of a service, an administrator's URL and the options.
+    """
+    parser.add_argument("--json", type=Path, default=results)
+    options = parser.parse_args()
+
+    async def work(admin_url: str) -> dict[str, Any]:
+        return await run(await prepared(admin_url), admin_url, options)
+
+    with postgres() as admin_url:
+        result = uvloop.run(work(admin_url))
+    options.json.parent.mkdir(exist_ok=True)
+    options.json.write_text(json.dumps(result, indent=1) + "\n")
+    show(result)

@@ -9,7 +9,6 @@ looked at while it works. `make bench` prints the figures and keeps them in
 import argparse
 import asyncio
 import io
-import json
 import os
 import platform
 import time
@@ -19,13 +18,11 @@ from typing import Any
 
 import asyncpg
 import httpx
-import uvloop
 
 from benchmarks.stand import (
     admin_key,
-    postgres,
-    prepared,
     process,
+    report,
     resident_megabytes,
     serving,
 )
@@ -200,17 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each runner")
-    parser.add_argument("--json", type=Path, default=RESULTS)
-    options = parser.parse_args()
-
-    async def work(admin_url: str) -> dict[str, Any]:
-        return await run(await prepared(admin_url), admin_url, options)
-
-    with postgres() as admin_url:
-        result = uvloop.run(work(admin_url))
-    options.json.parent.mkdir(exist_ok=True)
-    options.json.write_text(json.dumps(result, indent=1) + "\n")
-    show(result)
+    report(parser, RESULTS, run, show)
 
 
 if __name__ == "__main__":
