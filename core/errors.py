@@ -1,6 +1,6 @@
 """The one base of every error that a caller may see."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class AppError(Exception):
@@ -52,6 +52,11 @@ class InvalidRequest(AppError):
     code, status = 25000, 422
     predecessor = "ParamError"
     remedy = "Correct the field that the message names."
+
+    @classmethod
+    def of(cls, field: str, message: str) -> Self:
+        """What is wrong with one field."""
+        return cls(f"{field}: {message}", details=[{"field": field, "message": message}])
 
 
 class Unreadable(InvalidRequest):

@@ -155,10 +155,7 @@ def position(cursor: str | None) -> int | None:
         return None
     found = int(cursor, 16) if re.fullmatch(r"[0-9a-f]{1,16}", cursor) else 0
     if not 0 < found <= LARGEST:
-        raise InvalidRequest(
-            "cursor: not a cursor of this listing",
-            details=[{"field": "cursor", "message": "not a cursor of this listing"}],
-        )
+        raise InvalidRequest.of("cursor", "not a cursor of this listing")
     return found
 
 

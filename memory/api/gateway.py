@@ -40,10 +40,7 @@ async def vouched_caller(request: Request, settings: Settings) -> Caller:
     await _check_signature(request, settings)
     app_id = _app_id(request)
     if app_id and not is_app_id(app_id):
-        raise InvalidRequest(
-            f"{APP_HEADER}: {APP_ID_TEXT}",
-            details=[{"field": APP_HEADER, "message": APP_ID_TEXT}],
-        )
+        raise InvalidRequest.of(APP_HEADER, APP_ID_TEXT)
     return Caller(uid=None, scopes=USUAL, app_id=app_id, spaces=frozenset({ANY_SPACE}))
 
 

@@ -70,10 +70,7 @@ async def claim_key(request: Request, caller: Caller) -> None:
         return
     key = validated(_key, given, "header", HEADER)
     if len(request.headers.getlist(HEADER)) > 1:
-        message = "given more than once"
-        raise InvalidRequest(
-            f"{HEADER}: {message}", details=[{"field": HEADER, "message": message}]
-        )
+        raise InvalidRequest.of(HEADER, "given more than once")
     digest = request_digest(f"{request.url.path}?{request.url.query}", await _asked(request))
     claim = Claim(await _identity(request, caller), key, digest)
     answers = deps.services(request).idempotency(deps.session(request))

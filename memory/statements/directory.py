@@ -171,6 +171,5 @@ def _not_in_space(body: DatabaseAddress) -> SpaceNotFound:
 
 def _end_user(app_id: str, uid: str) -> EndUser:
     if not app_id and SEPARATOR in uid:
-        message = "has a colon, and so needs the app_id that it belongs to"
-        raise InvalidRequest(f"uid: {message}", details=[{"field": "uid", "message": message}])
+        raise InvalidRequest.of("uid", "has a colon, and so needs the app_id that it belongs to")
     return EndUser(app_id, uid)

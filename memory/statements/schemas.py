@@ -140,10 +140,7 @@ class ExecDml(RowsAddress):
         }
         chosen = [name for name, is_chosen in options.items() if is_chosen]
         if len(chosen) > 1:
-            message = f"can't be given with {chosen[0]}"
-            raise InvalidRequest(
-                f"{chosen[1]}: {message}", details=[{"field": chosen[1], "message": message}]
-            )
+            raise InvalidRequest.of(chosen[1], f"can't be given with {chosen[0]}")
 
 
 class ColumnDetail(Answer):

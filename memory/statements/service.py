@@ -140,10 +140,7 @@ class StatementService:
         async with self._journal.entry("exec_dml", caller, access, body.dml, body.env.value):
             statements = await self._admitted(body, place)
             if len(statements) != 1 or statements[0].kind is not Kind.SELECT:
-                message = "streams the rows of one SELECT"
-                raise InvalidRequest(
-                    f"stream: {message}", details=[{"field": "stream", "message": message}]
-                )
+                raise InvalidRequest.of("stream", "streams the rows of one SELECT")
             mode, params = Mode(read_only=body.read_only), body.params or []
             portions = self._streams.lines(place, statements[0], params, mode, shape, head)
             try:
@@ -171,10 +168,7 @@ class StatementService:
                 await self._run(place, partial(_refuse_unknown, error), Mode())
             raise
         if body.params is not None and len(statements) > 1:
-            message = "can be given for one statement only"
-            raise InvalidRequest(
-                f"params: {message}", details=[{"field": "params", "message": message}]
-            )
+            raise InvalidRequest.of("params", "can be given for one statement only")
         if body.read_only and any(statement.writes for statement in statements):
             first = next(each for each in statements if each.writes)
             raise SqlRefused(

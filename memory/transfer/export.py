@@ -91,10 +91,7 @@ def _of_table(body: ExportData) -> str:
     try:
         columns = [str(Identifier(name)) for name in body.columns or ()]
     except ValueError:
-        message = "no column has such a name"
-        raise InvalidRequest(
-            f"columns: {message}", details=[{"field": "columns", "message": message}]
-        ) from None
+        raise InvalidRequest.of("columns", "no column has such a name") from None
     return f"SELECT {', '.join(columns) or '*'} FROM {table}"
 
 
@@ -105,8 +102,7 @@ def _one_select(judged: Sequence[Statement]) -> Statement:
     """
     statement = judged[0]
     if len(judged) != 1 or statement.kind is not Kind.SELECT:
-        message = "takes one SELECT"
-        raise InvalidRequest(f"sql: {message}", details=[{"field": "sql", "message": message}])
+        raise InvalidRequest.of("sql", "takes one SELECT")
     if statement.writes:
         raise SqlRefused("What is exported can't write", position=statement.offset + 1)
     return statement

@@ -78,9 +78,7 @@ async def find_table(session: TenantConnection, place: Place, name: str) -> Tabl
     kind, forced = found.rows[0][:2]
     if kind not in TABLES:
         message = f'"{shown(name)}" is no table; rows are uploaded into tables'
-        raise InvalidRequest(
-            f"table_name: {message}", details=[{"field": "table_name", "message": message}]
-        )
+        raise InvalidRequest.of("table_name", message)
     rows = [row for row in found.rows if row[2] is not None]
     if any(row[-1] != "t" for row in rows):
         raise asyncpg.InsufficientPrivilegeError(f"permission denied for table {name}")
@@ -203,7 +201,7 @@ def _keys(
 
 
 def _refused_key(message: str) -> InvalidRequest:
-    return InvalidRequest(f"key: {message}", details=[{"field": "key", "message": message}])
+    return InvalidRequest.of("key", message)
 
 
 def _listed(names: Sequence[str]) -> str:
