@@ -46,6 +46,7 @@ from memory.statements.directory import Directory
 from memory.statements.executor import Executor
 from memory.statements.journal import Journal
 from memory.statements.judge import Guard, Judge
+from memory.statements.recovery import Recovery
 from memory.statements.service import StatementService
 from memory.statements.streams import Streams
 from memory.transfer.export import ExportService
@@ -122,38 +123,32 @@ class Services:
         )
         directory = Directory(self._look_up, self.metrics)
         executor = Executor(sessions, settings, context_key(self.master_secret))
-        judge = self.judge or Guard(self.metrics)
-        statements = StatementService(
-            directory,
-            executor,
-            Streams(executor, settings),
-            judge,
-            self.journal,
-            self._renew_logins,
+        judge, journal = self.judge or Guard(self.metrics), self.journal
+        recovery = Recovery(directory, self._renew_logins)
+        streams, rows = Streams(executor, settings), ExportedRows(executor, settings)
+        parts = {
+            "sessions": sessions,
+            "directory": directory,
+            "statements": StatementService(directory, executor, streams, judge, journal, recovery),
+            "exports": ExportService(directory, rows, judge, journal, recovery),
+            "uploads": UploadService(directory, executor, journal, settings, recovery),
+            "inspection": self._inspection(executor, recovery),
+        }
+        for name, part in parts.items():
+            object.__setattr__(self, name, part)
+
+    def _inspection(self, executor: Executor, recovery: Recovery) -> InspectionService:
+        settings = self.settings
+        dumps = Dumps(
+            self._login_url,
+            self._programs,
+            patience=settings.pool_timeout,
+            limit=settings.sql_byte_limit,
         )
-        exports = ExportService(
-            directory, ExportedRows(executor, settings), judge, self.journal, self._renew_logins
+        catalog = CatalogReader(executor, settings.sql_timeout)
+        return InspectionService(
+            self.database, self.databases, self.audit, catalog, dumps, recovery
         )
-        object.__setattr__(self, "sessions", sessions)
-        object.__setattr__(self, "directory", directory)
-        object.__setattr__(self, "statements", statements)
-        object.__setattr__(self, "exports", exports)
-        uploads = UploadService(directory, executor, self.journal, settings, self._renew_logins)
-        object.__setattr__(self, "uploads", uploads)
-        inspection = InspectionService(
-            self.database,
-            self.databases,
-            self.audit,
-            CatalogReader(executor, settings.sql_timeout),
-            Dumps(
-                self._login_url,
-                self._programs,
-                patience=settings.pool_timeout,
-                limit=settings.sql_byte_limit,
-            ),
-            self._renew_logins,
-        )
-        object.__setattr__(self, "inspection", inspection)
 
     def _login_url(self, login: RoleName) -> str:
         secret = derive(self.master_secret, login.name)

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import asyncpg
 from pydantic import ValidationError
 
 from core.catalog.reader import numbered
@@ -36,8 +35,6 @@ LARGE = 1_000
 MEANWHILE = frozenset({"XX000", "42P01", "42703", "42704", "42883"})
 LOCKED = frozenset({"55P03", "40P01"})
 CANCELLED = "57014"
-# The last is the driver's word for a session that ended at the wrong moment.
-BROKEN = (*FAILURES, asyncpg.InternalClientError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +127,7 @@ class CatalogReader:
             except ValidationError as error:
                 # Of what was dropped between the query's snapshot and now, parts are NULL.
                 met = error
-            except BROKEN as error:
+            except FAILURES as error:
                 if sqlstate(error) not in MEANWHILE | LOCKED:
                     raise _explained(error) from error
                 met = error

@@ -26,8 +26,8 @@ from memory.inspection.schemas import (
 )
 from memory.inspection.text import text_of
 from memory.statements.errors import UnknownTable
-from memory.statements.failures import LOCKED_OUT
 from memory.statements.place import Place
+from memory.statements.recovery import Recovery
 
 T = TypeVar("T")
 
@@ -45,14 +45,14 @@ class InspectionService:
         audit: Callable[[Session], AuditTrail],
         catalog: CatalogReader,
         dumps: Dumps,
-        renew_logins: Callable[[int], Awaitable[None]],
+        recovery: Recovery,
     ) -> None:
         self._database = database
         self._databases = databases
         self._audit = audit
         self._catalog = catalog
         self._dumps = dumps
-        self._renew_logins = renew_logins
+        self._recovery = recovery
 
     async def schema(
         self, caller: Caller, database_id: int, which: WhichSchema
@@ -133,10 +133,7 @@ class InspectionService:
             return await work()
         except AppError as error:
             await self._place(caller, place.database.id, place.environment)
-            if error.sqlstate not in LOCKED_OUT:
-                raise
-        # The database is there, and its logins have another secret's passwords.
-        await self._renew_logins(place.database.id)
+            await self._recovery.renew(error, place.database.id)
         return await work()
 
 

@@ -2,17 +2,17 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from functools import partial
 from typing import Any
 
-from core.errors import AppError, DatabaseUnavailable, InvalidRequest
+from core.errors import AppError, InvalidRequest
 from core.postgres.tenant_connection import Outcome, TenantConnection
 from core.sqlguard import DmlNotAllowed, Kind, Ruleset, SqlRefused, Statement
 from memory.caller import Caller, Scope
 from memory.statements.directory import Access, Directory
 from memory.statements.errors import UnknownTable
 from memory.statements.executor import Executor
-from memory.statements.failures import GONE, LOCKED_OUT
 from memory.statements.journal import Journal
 from memory.statements.judge import Judge
 from memory.statements.place import Place
+from memory.statements.recovery import Recovery
 from memory.statements.rehearsal import Definitions, Rehearsed, definitions
 from memory.statements.run import Mode, Run
 from memory.statements.schemas import (
@@ -45,14 +45,14 @@ class StatementService:
         streams: Streams,
         judge: Judge,
         journal: Journal,
-        renew_logins: Callable[[int], Awaitable[None]],
+        recovery: Recovery,
     ) -> None:
         self._directory = directory
         self._executor = executor
         self._streams = streams
         self._judge = judge
         self._journal = journal
-        self._renew_logins = renew_logins
+        self._recovery = recovery
 
     async def exec_ddl(
         self, caller: Caller, body: ExecDdl, rehearsed: Rehearsed, keep: Keep | None
@@ -147,7 +147,7 @@ class StatementService:
                 async for portion in portions:
                     yield portion
             except AppError as error:
-                await self._confirm(place, error)
+                await self._recovery.confirm(error, place.database.id)
                 raise
 
     async def _place(
@@ -189,17 +189,9 @@ class StatementService:
         try:
             return await self._executor.call(place, work, mode, is_ddl=is_ddl)
         except AppError as error:
-            await self._confirm(place, error)
-            if error.sqlstate not in LOCKED_OUT:
-                raise
-        # The database is there, and its logins have another secret's passwords.
-        await self._renew_logins(place.database.id)
+            await self._recovery.confirm(error, place.database.id)
+            await self._recovery.renew(error, place.database.id)
         return await self._executor.call(place, work, mode, is_ddl=is_ddl)
-
-    async def _confirm(self, place: Place, error: AppError) -> None:
-        """Look whether the database is still there, where the error may come from its end."""
-        if error.sqlstate in GONE or isinstance(error, DatabaseUnavailable):
-            await self._directory.confirm(place.database.id)
 
 
 async def _refuse_unknown(error: DmlNotAllowed, session: TenantConnection, _run: Run) -> None:

@@ -1,16 +1,16 @@
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from core.errors import AppError, DatabaseUnavailable, InvalidRequest
+from core.errors import AppError, InvalidRequest
 from core.postgres.identifiers import Identifier
 from core.sqlguard import Kind, Ruleset, SqlRefused, Statement
 from memory.caller import Caller, Scope
 from memory.statements.directory import Directory
 from memory.statements.errors import UnknownTable
-from memory.statements.failures import GONE, LOCKED_OUT
 from memory.statements.journal import Journal
 from memory.statements.judge import Judge
 from memory.statements.place import Place
+from memory.statements.recovery import Recovery
 from memory.transfer.export_rows import Export, ExportedRows
 from memory.transfer.export_schemas import ExportData
 
@@ -28,13 +28,13 @@ class ExportService:
         rows: ExportedRows,
         judge: Judge,
         journal: Journal,
-        renew_logins: Callable[[int], Awaitable[None]],
+        recovery: Recovery,
     ) -> None:
         self._directory = directory
         self._rows = rows
         self._judge = judge
         self._journal = journal
-        self._renew_logins = renew_logins
+        self._recovery = recovery
         self.seconds = rows.seconds
 
     async def portions(
@@ -67,13 +67,10 @@ class ExportService:
                     yield portion
             return
         except AppError as error:
-            database_id = export.place.database.id
-            if error.sqlstate in GONE or isinstance(error, DatabaseUnavailable):
-                await self._directory.confirm(database_id)
-            if has_begun or error.sqlstate not in LOCKED_OUT:
+            await self._recovery.confirm(error, export.place.database.id)
+            if has_begun:
                 raise
-        # The database is there, and its logins have another secret's passwords.
-        await self._renew_logins(database_id)
+            await self._recovery.renew(error, export.place.database.id)
         async with aclosing(self._rows.portions(export)) as portions:
             async for portion in portions:
                 yield portion

@@ -5,7 +5,7 @@ from time import monotonic
 from typing import BinaryIO
 from weakref import WeakValueDictionary
 
-from core.errors import AppError, DatabaseUnavailable
+from core.errors import AppError
 from core.postgres.tenant_connection import TenantConnection
 from core.settings import Settings
 from core.transfer.readers import TABLES, FileFormat, format_of, open_rows
@@ -14,9 +14,9 @@ from core.transfer.readers_records import Opened
 from memory.caller import Caller, Scope
 from memory.statements.directory import Access, Directory
 from memory.statements.executor import GRACE, Executor
-from memory.statements.failures import GONE, LOCKED_OUT
 from memory.statements.journal import Journal
 from memory.statements.place import Place
+from memory.statements.recovery import Recovery
 from memory.statements.run import Mode as RunMode
 from memory.statements.run import Run
 from memory.statements.service import Keep
@@ -98,14 +98,14 @@ class UploadService:
         executor: Executor,
         journal: Journal,
         settings: Settings,
-        renew_logins: Callable[[int], Awaitable[None]],
+        recovery: Recovery,
     ) -> None:
         self._directory = directory
         self._executor = executor
         self._journal = journal
         self._settings = settings
         self.turns = Turns()
-        self._renew_logins = renew_logins
+        self._recovery = recovery
 
     async def upload(
         self, caller: Caller, body: UploadData, tally: Tally, keep: Keep | None, *, is_drop_in: bool
@@ -144,12 +144,8 @@ class UploadService:
         try:
             return await self._executor.call(place, work, RunMode())
         except AppError as error:
-            if error.sqlstate in GONE or isinstance(error, DatabaseUnavailable):
-                await self._directory.confirm(place.database.id)
-            if error.sqlstate not in LOCKED_OUT:
-                raise
-        # The database is there, and its logins have another secret's passwords.
-        await self._renew_logins(place.database.id)
+            await self._recovery.confirm(error, place.database.id)
+            await self._recovery.renew(error, place.database.id)
         return await self._executor.call(place, work, RunMode())
 
 
