@@ -186,6 +186,11 @@ class TenantConnection(asyncpg.Connection):
         """Whether it was sent, and done."""
         return self._begun.is_complete and self._begun.failure is None
 
+    async def begin_now(self) -> None:
+        """Begin, if that is to be done and waits for a statement."""
+        if self._beginning:
+            await self.execute("")
+
     def forget_beginning(self) -> None:
         self._beginning = ""
 
@@ -240,9 +245,8 @@ class TenantConnection(asyncpg.Connection):
         Raises:
             StatementTimeout: as `run`.
         """
-        if self._beginning:
-            # It is executed as soon as it is parsed, and so must not come behind what may fail.
-            await self.execute("")
+        # It is executed as soon as it is parsed, and so must not come behind what may fail.
+        await self.begin_now()
         return await self._bounded(statement, self._run_undescribed, timeout)
 
     async def _bounded(self, statement: str, send: Callable[..., Awaitable[T]], *given: Any) -> T:
@@ -272,8 +276,7 @@ class TenantConnection(asyncpg.Connection):
         """
         self._check_open()
         self._check_encoding(statement)
-        if self._beginning:
-            await self.execute("")
+        await self.begin_now()
         try:
             # The driver's own takes bytes for the name of a file, and opens that.
             with self._stmt_exclusive_section:
@@ -302,7 +305,7 @@ class TenantConnection(asyncpg.Connection):
         self._check_encoding(statement)
         with self._stmt_exclusive_section:
             try:
-                prepared = await self._prepare_first(statement, self._loop.time() + timeout)
+                prepared = await self._prepare_first(statement, self._deadline(timeout))
             except TimeoutError:
                 await self._await_cancellation()
                 raise StatementTimeout from None
@@ -447,8 +450,7 @@ class TenantConnection(asyncpg.Connection):
         """Get to know types before values of them are encoded."""
         self._check_open()
         with self._stmt_exclusive_section:
-            deadline = None if timeout is None else self._loop.time() + timeout
-            await self._learn(oids, deadline)
+            await self._learn(oids, self._deadline(timeout))
 
     async def _learn(self, oids: Iterable[int], deadline: float | None) -> bool:
         """Get to know types.
@@ -542,8 +544,7 @@ class TenantConnection(asyncpg.Connection):
     # What the driver would send on its own.
 
     async def _introspect_types(self, typeoids: Iterable[int], timeout: float) -> Any:
-        deadline = self._deadline(timeout)
-        await self._learn(typeoids, deadline)
+        await self._learn(typeoids, self._deadline(timeout))
         return (), self._describe
 
     def get_reset_query(self) -> str:

@@ -63,6 +63,12 @@ def _digest_of(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
+def form_of(request: Request) -> Form | None:
+    """What its route has received; None: the request's body is no form."""
+    found: Form | None = getattr(request.state, "form", None)
+    return found
+
+
 @asynccontextmanager
 async def received_form(request: Request, seconds: float) -> AsyncIterator[Form]:
     """The request's form, whose file ends with this.

@@ -9,6 +9,7 @@ from fastapi import Request
 
 from core.errors import InvalidRequest, NotAuthorized
 from core.settings import AuthMode, Settings, is_loopback
+from memory.api.forms import form_of
 from memory.caller import ANY_SPACE, APP_ID_TEXT, USUAL, Caller, is_app_id
 
 APP_HEADER = "X-Consumer-Username"
@@ -112,7 +113,7 @@ def _signed(secret: str, sent_at: str, method: str, path: str, app_id: str, dige
 
 
 async def _body_digest(request: Request) -> str:
-    form = getattr(request.state, "form", None)
+    form = form_of(request)
     if form is not None:
-        return str(form.body_digest)
+        return form.body_digest
     return hashlib.sha256(await request.body()).hexdigest()

@@ -14,6 +14,7 @@ from core.telemetry import current_sid
 from memory.api import deps
 from memory.api.arguments import validated
 from memory.api.errors import with_errors
+from memory.api.forms import form_of
 from memory.caller import Caller
 from memory.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 from memory.idempotency.models import Found
@@ -81,7 +82,7 @@ async def claim_key(request: Request, caller: Caller) -> None:
 
 
 async def _asked(request: Request) -> bytes:
-    form = getattr(request.state, "form", None)
+    form = form_of(request)
     return await request.body() if form is None else await form.digest()
 
 
@@ -90,7 +91,7 @@ async def _identity(request: Request, caller: Caller) -> str:
     if caller.key_id is not None:
         return f"key:{caller.key_id}"
     try:
-        form = getattr(request.state, "form", None)
+        form = form_of(request)
         fields = await request.json() if form is None else form.fields
         uid = _uid.validate_python(fields["uid"])
     except (ValueError, TypeError, KeyError):

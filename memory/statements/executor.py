@@ -113,7 +113,7 @@ class Executor:
                 session.begin_with(self._beginning(session, place, mode))
                 if at_once:
                     try:
-                        await session.execute("")
+                        await session.begin_now()
                     except FAILURES:
                         session.terminate()
                         if session.uses > 1:
