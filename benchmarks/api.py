@@ -205,7 +205,6 @@ async def fill(stand: Stand, target: int) -> None:
         await stand.bare.execute(create_message(first + number, stand.secret))
 
     await measure(create, clients=8, calls=target - first)
-    await stand.bare.execute("ANALYZE")
 
 
 async def growth(stand: Stand, sizes: list[int]) -> dict[str, dict[str, float]]:

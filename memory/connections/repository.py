@@ -10,7 +10,7 @@ _NAMES = tuple(Connection.model_fields)
 _COLUMNS = ", ".join(f"c.{name}" for name in _NAMES)
 _FIND = f"""
 SELECT {_COLUMNS} FROM pgtwin.connection c JOIN pgtwin.database_meta d ON d.id = c.database_id
-WHERE c.id = $1 AND d.deleted_at IS NULL AND d.status = 'ready'
+WHERE c.id = $1 AND coalesce(d.deleted_at, 'infinity') = 'infinity' AND d.status = 'ready'
 """
 # Roles of a database that is dropped are dropped with it. reserved_connections is of 16.
 _ROOM = """

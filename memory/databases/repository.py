@@ -11,9 +11,17 @@ from memory.caller import ANY_SPACE
 from memory.databases.models import DatabaseEntry, DatabaseMeta, DatabaseStatus, SchemaMeta
 
 _LIVE = f"deleted_at IS NULL AND status = '{DatabaseStatus.READY}'"
+# The same of a row that is found by its id, in words that the partial index on live names does
+# not answer: PostgreSQL, while it has no statistics, takes that index for as good as the primary
+# key, and reads it from end to end.
+_IS_LIVE = f"coalesce(deleted_at, 'infinity') = 'infinity' AND status = '{DatabaseStatus.READY}'"
 _NAMES = tuple(DatabaseMeta.model_fields)
 _COLUMNS = ", ".join(_NAMES)
 _SCHEMA_NAMES = tuple(SchemaMeta.model_fields)
+_FIND = f"""
+SELECT {_COLUMNS} FROM pgtwin.database_meta WHERE id = $1 AND {_IS_LIVE}
+  AND CASE WHEN $3 <> '' THEN space_id = $3 ELSE $2::text IS NULL OR uid = $2 END
+"""
 # Sizes are read through the catalog's own query, for the schemas that the rows name.
 _WHOLE = f"""
 SELECT {", ".join(f"d.{name}" for name in _NAMES)},
@@ -24,7 +32,7 @@ JOIN pgtwin.schema_meta s ON s.database_id = d.id
 LEFT JOIN LATERAL (
     {QUERIES["schema_sizes"].replace(":schema_names", "ARRAY[s.schema_name::name]")}
 ) z ON true
-WHERE d.id = $1 AND d.deleted_at IS NULL AND d.status = '{DatabaseStatus.READY}'
+WHERE d.id = $1 AND {_IS_LIVE}
   AND ($2::text IS NULL OR d.uid = $2 OR d.space_id = ANY ($3::text[])
        OR ($4 AND d.space_id <> ''))
 ORDER BY s.env
@@ -43,7 +51,7 @@ SELECT d.uid, d.space_id, s.envs, s.schema_names,
 FROM pgtwin.database_meta d,
 LATERAL (SELECT array_agg(env::text) AS envs, array_agg(schema_name::text) AS schema_names
          FROM pgtwin.schema_meta WHERE database_id = d.id) s
-WHERE d.id = $1 AND d.deleted_at IS NULL AND d.status = '{DatabaseStatus.READY}'
+WHERE d.id = $1 AND {_IS_LIVE}
   AND s.envs IS NOT NULL
 """
 _INSERT = """
@@ -106,9 +114,7 @@ class DatabaseRepository:
     ) -> DatabaseMeta | None:
         """A live database of the space, or without a space of the uid; uid None: of anybody."""
         row = await self._session.fetchrow(
-            f"SELECT {_COLUMNS} FROM pgtwin.database_meta WHERE id = $1 AND {_LIVE}"
-            " AND CASE WHEN $3 <> '' THEN space_id = $3 ELSE $2::text IS NULL OR uid = $2 END"
-            + (" FOR UPDATE" if lock else ""),
+            _FIND + (" FOR UPDATE" if lock else ""),
             database_id,
             uid,
             space_id,
