@@ -16,6 +16,10 @@ from core.errors import (
 )
 
 SERIALIZATION_FAILURE, DEADLOCK = "40001", "40P01"
+# Two wrote one row of the catalog: PostgreSQL has no state of its own for that, and never
+# translates these words.
+INTERNAL_ERROR = "XX000"
+_MET_IN_CATALOG = ("tuple concurrently updated", "tuple concurrently deleted")
 
 # SQLSTATE, or its class of two characters, to the error.
 _BY_SQLSTATE: dict[str, type[AppError]] = {
@@ -62,7 +66,12 @@ def is_rerunnable(error: BaseException) -> bool:
     """
     cause = driver_error(error)
     stale = isinstance(cause, asyncpg.exceptions.InvalidCachedStatementError)
-    return stale or sqlstate(error) in (SERIALIZATION_FAILURE, DEADLOCK)
+    conflicts = sqlstate(error) in (SERIALIZATION_FAILURE, DEADLOCK)
+    return stale or conflicts or _met_in_catalog(error)
+
+
+def _met_in_catalog(error: BaseException) -> bool:
+    return sqlstate(error) == INTERNAL_ERROR and one_line(error) in _MET_IN_CATALOG
 
 
 def is_lost(error: BaseException) -> bool:
@@ -75,6 +84,8 @@ def translate(error: BaseException) -> AppError | None:
     if isinstance(error, AppError):
         return error
     state = sqlstate(error)
+    if _met_in_catalog(error):
+        return TransactionConflict(sqlstate=state)
     if state is not None:
         kind = _BY_SQLSTATE.get(state) or _BY_SQLSTATE.get(state[:2]) or OperationFailed
         return kind(sqlstate=state)

@@ -102,6 +102,37 @@ async def test_a_deadlock_runs_the_work_again(settings: Settings, counter: str) 
         assert total == 4
 
 
+async def test_two_that_write_one_row_of_the_catalog_are_both_done(
+    settings: Settings, admin_connection: Any
+) -> None:
+    schema = f"pgtwin_test_{secrets.token_hex(4)}"
+    await admin_connection.execute(f"CREATE SCHEMA {schema} AUTHORIZATION pgtwin_control")
+    both, runs = asyncio.Barrier(2), 0
+
+    async def work(session: Session, right: str) -> None:
+        nonlocal runs
+        runs += 1
+        await run(session, "SELECT 1")
+        if runs <= 2:
+            await both.wait()
+        await run(session, f"GRANT {right} ON SCHEMA {schema} TO PUBLIC")
+        await run(session, "SELECT pg_sleep(0.2)")
+
+    async with database(settings) as made:
+        await asyncio.gather(
+            *(
+                made.transaction(lambda s, right=right: work(s, right))  # type: ignore[misc]
+                for right in ("USAGE", "CREATE")
+            )
+        )
+    rights = await admin_connection.fetchval(
+        "SELECT nspacl::text FROM pg_namespace WHERE nspname = $1", schema
+    )
+    await admin_connection.execute(f"DROP SCHEMA {schema}")
+    assert "=UC/pgtwin_control" in rights
+    assert runs == 3
+
+
 async def test_a_conflict_that_stays_is_a_retryable_error_after_three_more_runs(
     settings: Settings,
 ) -> None:
