@@ -46,6 +46,10 @@ ParameterLists: TypeAlias = (
 )
 
 
+class RefusedAhead(Exception):
+    """What went ahead of a statement was refused; the cause is PostgreSQL's error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a statement gave.
@@ -239,15 +243,25 @@ class TenantConnection(asyncpg.Connection):
         """
         return await self._bounded(statement, self._run_all, parameter_lists, row_limit, timeout)
 
-    async def run_utility(self, statement: str, *, timeout: float | None = None) -> Outcome:
+    async def run_utility(
+        self, statement: str, *, ahead: str = "", timeout: float | None = None
+    ) -> Outcome:
         """Run one statement that has no parameters and gives no rows, in one round trip.
 
+        Args:
+            ahead: simple statements of the service's own that are done before it.
+
         Raises:
+            RefusedAhead: PostgreSQL refused these, in a transaction; it was not run.
             StatementTimeout: as `run`.
         """
-        # It is executed as soon as it is parsed, and so must not come behind what may fail.
+        # It is executed as soon as it is parsed, and so must not come behind what may fail, unless
+        # that is in a transaction, where nothing is executed after a failure.
         await self.begin_now()
-        return await self._bounded(statement, self._run_undescribed, timeout)
+        if ahead and not super().is_in_transaction():
+            await self.execute(ahead)
+            ahead = ""
+        return await self._bounded(statement, self._run_undescribed, ahead, timeout)
 
     async def _bounded(self, statement: str, send: Callable[..., Awaitable[T]], *given: Any) -> T:
         self._check_open()
@@ -286,12 +300,20 @@ class TenantConnection(asyncpg.Connection):
             raise StatementTimeout from None
         return int(tag.rpartition(" ")[2])
 
-    async def _run_undescribed(self, statement: str, timeout: float | None) -> Outcome:
+    async def _run_undescribed(self, statement: str, ahead: str, timeout: float | None) -> Outcome:
         record_class = self._protocol.get_record_class()
         prepared: Any = PreparedStatementState("", statement, self._protocol, record_class, False)
         prepared.mark_unprepared()
         prepared._init_codecs()
-        return await self._execute_prepared(prepared, (), (), 0, self._deadline(timeout))
+        answers = Answers()
+        if ahead:
+            self._send_past(ahead, answers)
+        try:
+            return await self._execute_prepared(prepared, (), (), 0, self._deadline(timeout))
+        except asyncpg.PostgresError:
+            if answers.failure is not None:
+                raise RefusedAhead from answers.failure
+            raise
 
     async def describe(self, statement: str, *, timeout: float) -> tuple[Column, ...]:
         """The columns of a statement that takes no parameters, and is not run; in a transaction,
@@ -402,9 +424,14 @@ class TenantConnection(asyncpg.Connection):
         return prepared
 
     def _send_beginning(self) -> None:
-        text, self._beginning = self._beginning.encode() + b"\0", ""
+        message, self._beginning = self._beginning, ""
         self._is_open = True
-        self._incoming.take_out(self._begun)
+        self._send_past(message, self._begun)
+
+    def _send_past(self, message: str, answers: Answers) -> None:
+        """Send simple statements past the driver, which is about to send something itself."""
+        text = message.encode() + b"\0"
+        self._incoming.take_out(answers)
         self._transport.write(b"Q" + (len(text) + 4).to_bytes(4, "big") + text)
 
     def _raise_failure(self) -> None:

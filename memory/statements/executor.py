@@ -12,7 +12,7 @@ from core.errors import AppError, StatementTimeout
 from core.postgres.context import EXTENSIONS, UNLOCK, beginning, entering, frozen, locking
 from core.postgres.errors import is_rerunnable, sqlstate
 from core.postgres.identifiers import Identifier, literal
-from core.postgres.tenant_connection import Outcome, TenantConnection
+from core.postgres.tenant_connection import Outcome, RefusedAhead, TenantConnection
 from core.postgres.tenant_sessions import TenantSessions
 from core.postgres.type_book import Kind as Type
 from core.postgres.type_book import PostgresType
@@ -138,18 +138,29 @@ class Executor:
         params: Sequence[JsonValue] | None = None,
     ) -> None:
         """Run one statement, once for each list of parameters that there is."""
-        await self.send(session, run)
-        run.statement, run.added = statement, 0
+        run.added = 0
         text, limit = self._prepared(run, statement)
         if statement.kind not in DESCRIBED and "$" not in text:
-            outcome = await session.run_utility(text, timeout=self._left(run))
+            outcome = await self._utility(session, run, statement, text)
             run.results.append(await self._result(session, run, statement, outcome, None))
             return
+        await self.send(session, run)
+        run.statement = statement
         lists = partial(executions, params or ())
         outcomes = await session.run_many(text, lists, row_limit=limit, timeout=self._left(run))
         for place, outcome in enumerate(outcomes, 1):
             item = place if len(outcomes) > 1 else None
             run.results.append(await self._result(session, run, statement, outcome, item))
+
+    async def _utility(
+        self, session: TenantConnection, run: Run, statement: Statement, text: str
+    ) -> Outcome:
+        run.statement, ahead = statement, run.take_unsent()
+        try:
+            return await session.run_utility(text, ahead=ahead, timeout=self._left(run))
+        except RefusedAhead as refused:
+            run.statement = None
+            raise refused.__cause__ or refused from None
 
     def act_in(self, run: Run, place: Place) -> None:
         """Go on in another environment of the database, as its owner."""
@@ -159,9 +170,8 @@ class Executor:
     async def send(self, session: TenantConnection, run: Run) -> None:
         """Send what waits for the service's next message, where the next one can't take it."""
         if run.unsent:
-            run.statement, message = None, "; ".join(run.unsent)
-            run.unsent.clear()
-            await session.execute(message)
+            run.statement = None
+            await session.execute(run.take_unsent())
 
     async def admit(self, place: Place) -> None:
         """Open new tables of an environment to its end users.

@@ -65,6 +65,12 @@ class Run:
     results: list[Result] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
 
+    def take_unsent(self) -> str:
+        """What waits, as one message; nothing waits then."""
+        message = "; ".join(self.unsent)
+        self.unsent.clear()
+        return message
+
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self.started

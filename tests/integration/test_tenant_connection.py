@@ -19,7 +19,12 @@ from core.errors import (
     ResultTooLarge,
     StatementTimeout,
 )
-from core.postgres.tenant_connection import TenantConnection, TenantServer, connect_tenant
+from core.postgres.tenant_connection import (
+    RefusedAhead,
+    TenantConnection,
+    TenantServer,
+    connect_tenant,
+)
 from tests.tenants import BYTE_LIMIT, connected, empty_database
 
 
@@ -166,6 +171,42 @@ async def test_without_its_beginning_a_statement_is_not_executed(
         assert not set(tap.kinds) & set("BE")
         assert not tenant.has_begun
         tenant.terminate()
+
+
+async def test_what_goes_ahead_of_a_statement_is_done_in_the_same_round_trip(url: str) -> None:
+    async with tapped(url) as (tenant, tap):
+        await tenant.execute("BEGIN")
+        assert tap.kinds == "Q"
+        ahead = "SET LOCAL timezone = 'Asia/Tokyo'; SELECT 1"
+        await tenant.run_utility(
+            "CREATE TABLE zone AS SELECT current_setting('timezone')", ahead=ahead
+        )
+        assert tap.kinds == "QPBES"
+        assert tenant.is_in_transaction()
+        assert (await tenant.run("TABLE zone")).rows[0][0] == "Asia/Tokyo"
+        await tenant.execute("ROLLBACK")
+        # Outside of a transaction nothing comes behind what may fail.
+        with pytest.raises(asyncpg.InvalidParameterValueError, match="nobody_there"):
+            await tenant.run_utility("CREATE TABLE zone ()", ahead="SET ROLE nobody_there")
+        assert (await tenant.run("SELECT to_regclass('zone')")).rows[0][0] is None
+        await tenant.close()
+
+
+async def test_what_is_refused_ahead_of_a_statement_is_not_the_statements_fault(
+    tenant: TenantConnection,
+) -> None:
+    await tenant.execute("BEGIN")
+    with pytest.raises(RefusedAhead) as refused:
+        await tenant.run_utility("CREATE TABLE zone ()", ahead="SET LOCAL ROLE nobody_there")
+    assert isinstance(refused.value.__cause__, asyncpg.InvalidParameterValueError)
+    with pytest.raises(asyncpg.InFailedSQLTransactionError):
+        await tenant.run_utility("CREATE TABLE zone ()", ahead="")
+    await tenant.execute("ROLLBACK")
+    await tenant.execute("BEGIN")
+    with pytest.raises(StatementTimeout):
+        await tenant.run_utility("SELECT 1", ahead="SELECT pg_sleep(60)", timeout=0.1)
+    await tenant.execute("ROLLBACK")
+    assert (await tenant.run("SELECT to_regclass('zone')")).rows[0][0] is None
 
 
 async def test_a_beginning_goes_with_whatever_comes_first(tenant: TenantConnection) -> None:
