@@ -80,6 +80,10 @@ def create_engine(
                     "application_name": "pgtwin",
                     "timezone": "UTC",
                     "jit": "off",
+                    # Plans that are right however many databases there are. PostgreSQL would
+                    # make them for few, keep them while there come many, or plan each call anew.
+                    "plan_cache_mode": "force_generic_plan",
+                    "enable_seqscan": "off",
                     "lock_timeout": milliseconds(settings.lock_timeout),
                     "statement_timeout": milliseconds(settings.statement_timeout),
                     "idle_in_transaction_session_timeout": milliseconds(settings.statement_timeout),
