@@ -60,9 +60,14 @@ _RELATIONS = ("TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE")
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One schema of the source, as of the snapshot."""
+    """One schema of the source, as of the snapshot.
+
+    Attributes:
+        reader: a session that keeps it as it is.
+    """
 
     schema: SchemaCopy
+    reader: Connection
     definition: Definition
     tables: Sequence[CopiedTable]
     sequences: Sequence[str]
@@ -89,8 +94,8 @@ async def copy_staged(writer: Connection, order: CopyOrder, need: LockNeed) -> N
     budget = min(need.room // SHARE_OF_STAGE, TABLES_AT_ONCE * _LOCKS_OF_RELATION)
     staging = _Staging(writer, order, budget)
     async with AsyncExitStack() as stack:
-        reader, parts = await tried_again(lambda: _source(stack, order))
-        reading = [stage for part in parts for stage in staging.until_rows(part, reader)]
+        parts = await tried_again(lambda: _source(stack, order))
+        reading = [stage for part in parts for stage in staging.until_rows(part)]
         following = [stage for part in parts for stage in staging.after_rows(part)]
         staging.total = len(reading) + len(following) + 1
         for stage in reading:
@@ -101,27 +106,35 @@ async def copy_staged(writer: Connection, order: CopyOrder, need: LockNeed) -> N
     await staging.run(partial(staging.end, parts))
 
 
-async def _source(stack: AsyncExitStack, order: CopyOrder) -> tuple[Connection, list[_Part]]:
-    """A session that keeps the source as it is, until the stack is left, and what it reads."""
+async def _source(stack: AsyncExitStack, order: CopyOrder) -> list[_Part]:
+    """What is read of the source, and sessions that keep it as it is until the stack is left."""
     async with AsyncExitStack() as tried:
-        url = order.schemas[0].reader.url
-        reader = await tried.enter_async_context(session(url, order.lock_timeout))
-        # Never committed: it ends with its session.
-        await reader.transaction(isolation="repeatable_read").start()
-        await reader.execute(SETTINGS)
-        snapshot = await reader.fetchval("SELECT pg_export_snapshot()")
-        oids = {each.key: await oid_of(reader, each.source) for each in order.schemas}
+        readers: dict[str, Connection] = {}
+        snapshot = ""
+        for url in dict.fromkeys(schema.reader.url for schema in order.schemas):
+            reader = await tried.enter_async_context(session(url, order.lock_timeout))
+            # Never committed: it ends with its session.
+            await reader.transaction(isolation="repeatable_read").start()
+            if snapshot:
+                await reader.execute(f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
+            await reader.execute(SETTINGS)
+            snapshot = snapshot or await reader.fetchval("SELECT pg_export_snapshot()")
+            readers[url] = reader
+        filled, oids = [], {}
         for schema in order.schemas:
-            await lock_tables(reader, schema.reader.role, oids[schema.key])
-            await refuse_lost_orders(reader, oids[schema.key])
-        filled = [s for s in order.schemas if await has_members(reader, oids[s.key])]
+            reader = readers[schema.reader.url]
+            oids[schema.key] = oid = await oid_of(reader, schema.source)
+            await lock_tables(reader, schema.reader.role, oid)
+            await refuse_lost_orders(reader, oid)
+            if await has_members(reader, oid):
+                filled.append(schema)
         found = await definitions(order, filled, reader.get_server_version().major, snapshot)
         parts = [
-            await _part(reader, order, schema, oids[schema.key], definition)
+            await _part(readers[schema.reader.url], order, schema, oids[schema.key], definition)
             for schema, definition in zip(filled, found, strict=True)
         ]
         await stack.enter_async_context(tried.pop_all())
-        return reader, parts
+        return parts
 
 
 async def _part(
@@ -130,6 +143,7 @@ async def _part(
     renaming = Renaming((schema.source.name, schema.copy.name), order.roles)
     return _Part(
         schema=schema,
+        reader=reader,
         definition=definition,
         tables=await tables_of(reader, oid) if order.with_data else (),
         sequences=await names_in(reader, "sequences", oid) if order.with_data else (),
@@ -164,7 +178,7 @@ class _Staging:
         self._done += 1
         await self._order.report(self._done, self.total)
 
-    def until_rows(self, part: _Part, reader: Connection) -> list[Work]:
+    def until_rows(self, part: _Part) -> list[Work]:
         """What is made while the source is held."""
         before_data = attached_apart(part.definition.before_data, part.attached)
         types, relations = split_before_tables(before_data)
@@ -179,11 +193,11 @@ class _Staging:
         if part.keys_first:
             stages += self._replays(part, keys_apart(part.definition.after_data)[0])
         stages += [
-            partial(self._copy_rows, part, reader, tables)
+            partial(self._copy_rows, part, tables)
             for tables in self._batches((_LOCKS_OF_RELATION, table) for table in part.tables)
         ]
         stages += [
-            partial(self._move_sequences, part, reader, names)
+            partial(self._move_sequences, part, names)
             for names in self._batches((_LOCKS_OF_OTHERS, name) for name in part.sequences)
         ]
         return stages
@@ -231,21 +245,19 @@ class _Staging:
             for cast in waiting:
                 await self._writer.execute(cast)
 
-    async def _copy_rows(
-        self, part: _Part, reader: Connection, tables: Sequence[CopiedTable]
-    ) -> None:
+    async def _copy_rows(self, part: _Part, tables: Sequence[CopiedTable]) -> None:
         source = part.schema.source
-        await reader.execute(f"SET LOCAL ROLE {part.schema.reader.role}")
+        await part.reader.execute(f"SET LOCAL ROLE {part.schema.reader.role}")
         async with self._swapped(part):
             # Constraints may call functions that name their tables without the schema.
             await self._writer.execute(f"SET LOCAL search_path = {source}, pgtwin_ext")
             for table in tables:
-                await stream_rows(reader, self._writer, table, source, self._order.roles)
+                await stream_rows(part.reader, self._writer, table, source, self._order.roles)
 
-    async def _move_sequences(self, part: _Part, reader: Connection, names: Sequence[str]) -> None:
-        await reader.execute(f"SET LOCAL ROLE {part.schema.reader.role}")
+    async def _move_sequences(self, part: _Part, names: Sequence[str]) -> None:
+        await part.reader.execute(f"SET LOCAL ROLE {part.schema.reader.role}")
         async with self._swapped(part):
-            await move_sequences(reader, self._writer, names, part.schema.source)
+            await move_sequences(part.reader, self._writer, names, part.schema.source)
 
     async def _rename_in_functions(self, part: _Part, after: list[int]) -> None:
         """Let the texts of some more functions name the copy, which has its own name."""

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 
 from core.postgres.engine import milliseconds
-from core.postgres.identifiers import Identifier, literal
+from core.postgres.identifiers import Environment, Identifier, literal
 from core.settings import Settings
 
 EXTENSIONS = Identifier("pgtwin_ext")
@@ -52,7 +52,7 @@ def session_settings(settings: Settings) -> Mapping[str, str]:
 def beginning(
     schema: Identifier,
     *,
-    role: Identifier | None = None,
+    becoming: str = "",
     entry: str = "",
     read_only: bool = False,
     snapshot: bool = False,
@@ -61,7 +61,7 @@ def beginning(
 
     Args:
         schema: where unqualified names are found, before the extensions'.
-        role: who is to act, if not the login.
+        becoming: the statements that make another act than the login; empty: the login acts.
         entry: the statement that says for which end user it is; empty: for none.
         read_only: nothing can be written, nor that be lifted once a snapshot is taken.
         snapshot: all statements see the moment of the first one, for which `frozen` is.
@@ -73,14 +73,44 @@ def beginning(
     # A message is a transaction of its own until BEGIN, and may have a snapshot by then.
     afresh = ["COMMIT"] if snapshot else []
     statements = [*FORGET, *afresh, f"BEGIN ISOLATION LEVEL {isolation}, {access}"]
-    if role is not None:
-        statements.append(f"SET LOCAL ROLE {role}")
+    if becoming:
+        statements.append(becoming)
     statements.append(f"SET LOCAL search_path = {schema}, {EXTENSIONS}")
     if entry:
         statements.append(entry)
     if read_only and not snapshot:
         statements.append("SELECT 1")
     return "; ".join(statements)
+
+
+def acting(schema: Identifier, becoming: str) -> str:
+    """The message that says again, or anew, who acts where, in the middle of a transaction.
+
+    Args:
+        schema, becoming: as in `beginning`.
+    """
+    return (
+        f"RESET SESSION AUTHORIZATION; {becoming}; SET LOCAL search_path = {schema}, {EXTENSIONS}"
+    )
+
+
+def becoming_lent(
+    key: bytes, backend_pid: int, login: str, role: Identifier, environment: Environment
+) -> str:
+    """The statements that make an owner act whom the login may not become by itself.
+
+    The message that they are in is to run nothing of another environment: code can read it.
+    """
+    token = _signature(key, "lend", str(backend_pid), login, environment.value)
+    loan = f"('{token}', '{environment}')"
+    return (
+        f"SELECT pgtwin_rt.lend_owner{loan}; SET LOCAL ROLE {role};"
+        f" SELECT pgtwin_rt.take_back_owner{loan}"
+    )
+
+
+# Says who ends a transaction, where nobody is to: what was put off until its end can do nothing.
+NOBODY = "RESET SESSION AUTHORIZATION; SET LOCAL ROLE NONE"
 
 
 def locking(relations: Iterable[Identifier]) -> str:

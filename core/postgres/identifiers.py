@@ -64,8 +64,13 @@ class RoleName(Identifier):
 
     @classmethod
     def ddl(cls, database_id: int) -> Self:
-        """The login that changes tables; it may become either owner."""
+        """The login that changes tables; it may become either owner, while these are not apart."""
         return cls(f"d{database_id}_ddl")
+
+    @classmethod
+    def own(cls, environment: Environment, database_id: int) -> Self:
+        """The login, made when the owners are set apart, that may become one of them."""
+        return cls(f"d{database_id}_{environment}_own")
 
     @classmethod
     def reader(cls, environment: Environment, database_id: int) -> Self:

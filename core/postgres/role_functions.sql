@@ -50,11 +50,55 @@ BEGIN
     PERFORM pgtwin_admin.create_role(stem || '_prod_app', format(login, prod_app));
     PERFORM pgtwin_admin.create_role(stem || '_test_app', format(login, test_app));
     PERFORM pgtwin_admin.create_role(stem || '_ddl', format(login, ddl));
+    PERFORM pgtwin_admin.let_become((stem || '_prod')::name, (stem || '_ddl')::name);
+    PERFORM pgtwin_admin.let_become((stem || '_test')::name, (stem || '_ddl')::name);
+END $$;
+
+-- Makes a role a member of an environment's owner, which it may become and inherits nothing from.
+CREATE OR REPLACE FUNCTION pgtwin_admin.let_become(owner name, login name)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     -- Before 16 a grant has no options: there the login's NOINHERIT says the same.
     EXECUTE format(
         CASE WHEN current_setting('server_version_num')::int >= 160000
-            THEN 'GRANT %I, %I TO %I WITH INHERIT FALSE, SET TRUE' ELSE 'GRANT %I, %I TO %I' END,
-        stem || '_prod', stem || '_test', stem || '_ddl');
+            THEN 'GRANT %I TO %I WITH INHERIT FALSE, SET TRUE' ELSE 'GRANT %I TO %I' END,
+        owner, login);
+END $$;
+
+-- Takes from a database the one login that may become both owners, and makes one for each: from
+-- then on code that somebody plants in one environment can't reach the other, in whatever session
+-- of the database it is run.
+CREATE OR REPLACE FUNCTION pgtwin_admin.separate_owners(
+    database_id bigint, prod_own text, test_own text
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    stem CONSTANT text := 'd' || database_id;
+    login CONSTANT text := 'LOGIN NOINHERIT PASSWORD %L';
+    grant_ record;
+BEGIN
+    PERFORM pgtwin_admin.check_id(database_id);
+    PERFORM pgtwin_admin.check_verifier(prod_own);
+    PERFORM pgtwin_admin.check_verifier(test_own);
+    PERFORM pgtwin_admin.create_role(stem || '_prod_own', format(login, prod_own));
+    PERFORM pgtwin_admin.create_role(stem || '_test_own', format(login, test_own));
+    PERFORM pgtwin_admin.let_become((stem || '_prod')::name, (stem || '_prod_own')::name);
+    PERFORM pgtwin_admin.let_become((stem || '_test')::name, (stem || '_test_own')::name);
+    FOR grant_ IN
+        SELECT m.roleid::regrole AS owner, m.member::regrole AS login, m.grantor::regrole AS grantor
+        FROM pg_auth_members m
+        JOIN pg_roles o ON o.oid = m.roleid AND o.rolname IN (stem || '_prod', stem || '_test')
+        JOIN pg_roles l ON l.oid = m.member AND l.rolname = stem || '_ddl'
+    LOOP
+        -- From 16 on each who granted it has to be named, be it one who prepared the server before.
+        EXECUTE format(CASE WHEN current_setting('server_version_num')::int >= 160000
+                THEN 'REVOKE %s FROM %s GRANTED BY %s' ELSE 'REVOKE %s FROM %s' END,
+            grant_.owner, grant_.login, grant_.grantor);
+    END LOOP;
+    IF pg_has_role(stem || '_ddl', stem || '_prod', 'MEMBER')
+        OR pg_has_role(stem || '_ddl', stem || '_test', 'MEMBER')
+    THEN
+        RAISE EXCEPTION 'the owners of % can''t be set apart', stem USING ERRCODE = '42501';
+    END IF;
 END $$;
 
 -- Shuts a role's door: no new session, and the open ones end. A login whose password was checked
@@ -105,16 +149,16 @@ BEGIN
     END LOOP;
 END $$;
 
--- Those that every database has, its readers, and those of its connections: by their place in the
--- index of names, for a server has many roles.
+-- Those that a database has or may have, and those of its connections: by their place in the index
+-- of names, for a server has many roles.
 CREATE OR REPLACE FUNCTION pgtwin_admin.role_names(database_id bigint)
 RETURNS name[] LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT array_agg(('d' || database_id || suffix)::name) || ARRAY(
         SELECT rolname FROM pg_roles
         WHERE rolname >= ('d' || database_id || '_c0')::name
           AND rolname < ('d' || database_id || '_c:')::name)
-    FROM unnest(ARRAY['_prod', '_test', '_prod_app', '_test_app', '_ddl', '_prod_ro', '_test_ro'])
-        AS suffix
+    FROM unnest(ARRAY['_prod', '_test', '_prod_app', '_test_app', '_ddl', '_prod_own', '_test_own',
+        '_prod_ro', '_test_ro']) AS suffix
 $$;
 
 -- Refuses an environment that is none, and a schema that is not this environment's.
@@ -211,9 +255,7 @@ BEGIN
             CASE WHEN has_options THEN 'GRANT %I TO %I WITH INHERIT TRUE, SET FALSE'
                 ELSE 'GRANT %I TO %I' END, owner || '_ro', login);
     ELSE
-        EXECUTE format(
-            CASE WHEN has_options THEN 'GRANT %I TO %I WITH INHERIT FALSE, SET TRUE'
-                ELSE 'GRANT %I TO %I' END, owner, login);
+        PERFORM pgtwin_admin.let_become(owner, login);
         EXECUTE format('GRANT %I TO pgtwin_control', login);
     END IF;
     EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path TO %I, pgtwin_ext',
@@ -260,7 +302,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION pgtwin_admin.version()
-RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT 4';
+RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT 5';
 
 -- A ticket lets the login of a new database, once, fill it from another: it becomes a member of
 -- the source's owners and has the schemas' names changed, both for the length of a transaction.
@@ -347,6 +389,37 @@ BEGIN
             'd' || found.target_id || '_' || environment);
     END LOOP;
     UPDATE pgtwin_admin.copy_ticket SET done_at = now() WHERE id = found.id;
+END $$;
+
+-- The owner whose loan the service has signed, for this session and this environment.
+CREATE OR REPLACE FUNCTION pgtwin_admin.lent_owner(token text, environment text)
+RETURNS name LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF token IS DISTINCT FROM pgtwin_admin.signature(
+        concat_ws(':', 'lend', pg_backend_pid(), session_user, environment))
+        OR session_user !~ '^d\d{10,19}_ddl$' OR environment NOT IN ('prod', 'test')
+    THEN
+        RAISE EXCEPTION 'no such owner' USING ERRCODE = '42501';
+    END IF;
+    RETURN regexp_replace(session_user, 'ddl$', environment);
+END $$;
+
+-- A call about both environments of a database with owners apart is one transaction, and so one
+-- session, of a login that may become neither owner. The service lends it one, for as long as it
+-- takes to become it, and takes it back before anything of a tenant's is run. Nobody else ever sees
+-- the loan: it is over in the transaction that makes it.
+CREATE OR REPLACE FUNCTION pgtwin_rt.lend_owner(token text, environment text)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pgtwin_admin.let_become(
+        pgtwin_admin.lent_owner(token, environment), session_user::name);
+END $$;
+
+CREATE OR REPLACE FUNCTION pgtwin_rt.take_back_owner(token text, environment text)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('REVOKE %I FROM %I',
+        pgtwin_admin.lent_owner(token, environment), session_user);
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA pgtwin_admin FROM PUBLIC;

@@ -8,7 +8,7 @@ from core.settings import Settings
 from memory.audit.service import AuditTrail
 from memory.caller import Caller, Scope
 from memory.connections.errors import ConnectionEnded, ConnectionLimitReached, ConnectionNotFound
-from memory.connections.models import Connection, ConnectionStatus
+from memory.connections.models import Connection, ConnectionStatus, Mode
 from memory.connections.repository import ConnectionRepository
 from memory.connections.schemas import (
     ConnectionAddress,
@@ -135,6 +135,8 @@ class ConnectionService:
         schema = SchemaName(entry.schemas[Environment(connection.env)])
         password = secrets.token_urlsafe(32)
         await self._connections.make_role(connection, schema, scram_verifier(password))
+        if connection.mode == Mode.READ_WRITE:
+            await self._databases.separate_owners(connection.database_id)
         address = PublicAddress.of(self._settings)
         return ConnectionUri.of(connection, address, schema.name, password)
 

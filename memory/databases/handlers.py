@@ -14,6 +14,7 @@ from core.postgres.identifiers import Environment, RoleName, SchemaName
 from core.postgres.passwords import derive
 from core.postgres.preparation import login_url
 from core.telemetry import logger
+from memory.databases.repairs import own_verifiers
 from memory.databases.repository import DatabaseRepository
 from memory.operations.errors import Interrupted
 from memory.operations.models import Operation
@@ -102,7 +103,12 @@ class CloneHandler:
 
     async def run(self, operation: Operation) -> None:
         try:
-            await copy_schemas(self._order(operation))
+            apart = await self._workshop.database.transaction(
+                lambda session: DatabaseRepository(session).has_owners_apart(
+                    operation.arguments["source_id"]
+                )
+            )
+            await copy_schemas(self._order(operation, owners_apart=apart))
         except AppError as error:
             await self._remove(operation, error)
             raise
@@ -125,7 +131,12 @@ class CloneHandler:
                 # Another worker, that took this one for dead, has done it.
                 return
             held = await self._workshop.held(session, operation.id)
-            await DatabaseRepository(session).publish(held.database_id, held.id)
+            databases = DatabaseRepository(session)
+            if await databases.has_owners_apart(operation.arguments["source_id"]):
+                # What was planted in the source is in the copy.
+                verifiers = own_verifiers(self._workshop.master_secret, held.database_id)
+                await databases.separate_owners(held.database_id, verifiers)
+            await databases.publish(held.database_id, held.id)
             await operations.finish(held)
 
         await self._workshop.database.transaction(work)
@@ -155,16 +166,21 @@ class CloneHandler:
             await workshop.drop_in_batches(operation.id, "removing")
             await workshop.database.transaction(end)
 
-    def _order(self, operation: Operation) -> CopyOrder:
+    def _order(self, operation: Operation, *, owners_apart: bool) -> CopyOrder:
         workshop, arguments = self._workshop, operation.arguments
         source, target = arguments["source_id"], operation.database_id
-        reader = workshop.login(RoleName.ddl(source))
+
+        def reader(environment: Environment) -> Login:
+            own, both = RoleName.own(environment, source), RoleName.ddl(source)
+            login = workshop.login(own if owners_apart else both)
+            return Login(login, RoleName.owner(environment, source))
+
         schemas = [
             SchemaCopy(
                 key=key,
                 source=SchemaName(names[0]),
                 copy=SchemaName(names[1]),
-                reader=Login(reader, RoleName.owner(Environment(key), source)),
+                reader=reader(Environment(key)),
                 owner=RoleName.owner(Environment(key), target),
             )
             for key, names in arguments["schemas"].items()

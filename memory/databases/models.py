@@ -3,7 +3,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Enum, ForeignKey, Index, String, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Enum,
+    ForeignKey,
+    Index,
+    String,
+    text,
+)
 from sqlmodel import Field
 
 from core.postgres.identifiers import Environment
@@ -62,6 +72,10 @@ class DatabaseMeta(ControlRow, table=True):
     update_by: str = Field(sa_column=Column(String(64), nullable=False))
     deleted_at: datetime | None = Field(default=None, sa_column=moment())
     expires_at: datetime | None = Field(default=None, sa_column=moment())
+    # Whether no login may become both environments' owners; since its first read-write connection.
+    owners_apart: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false"))
+    )
 
 
 class SchemaMeta(ControlRow, table=True):
@@ -113,6 +127,7 @@ class DatabaseEntry:
     Attributes:
         uid: its owner.
         apps: the applications that it is granted to.
+        owners_apart: no login of it may become both environments' owners.
     """
 
     id: int
@@ -120,3 +135,4 @@ class DatabaseEntry:
     space_id: str
     schemas: Mapping[Environment, str]
     apps: frozenset[str]
+    owners_apart: bool = False

@@ -1,7 +1,7 @@
 """Mends for what the catalog and the control schema disagree about."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core.ids import IdGenerator
 from core.postgres.identifiers import Environment, RoleName, SchemaName
@@ -44,7 +44,7 @@ class Repairs:
         database_id = _id_in(name)
         database = await self._databases.find(database_id, uid=None, space_id="", lock=True)
         if database is not None:
-            await self._complete(database)
+            await self._complete(database, owners_apart=kind == "login of both owners")
             done = f"completed the database {database_id}"
         elif kind == "role without database":
             await self._databases.drop_schemas(database_id, [])
@@ -67,7 +67,7 @@ class Repairs:
     async def _orphans(self, kind: str, name: str) -> list[SchemaName]:
         return [SchemaName(name)] if kind == "schema without rows" else []
 
-    async def _complete(self, database: DatabaseMeta) -> None:
+    async def _complete(self, database: DatabaseMeta, *, owners_apart: bool = False) -> None:
         rows = {each.env: each for each in await self._databases.schemas(database.id)}
         names = {
             environment: SchemaName(rows[environment].schema_name)
@@ -92,15 +92,25 @@ class Repairs:
         ]
         if missing:
             await self._databases.insert_schemas(missing)
+        if database.owners_apart or owners_apart:
+            await self._databases.separate_owners(
+                database.id, own_verifiers(self._master_secret, database.id)
+            )
 
 
 def verifiers(master_secret: str, database_id: int) -> Mapping[RoleName, str]:
     """The SCRAM verifier of each login of a database."""
     logins = [RoleName.app(environment, database_id) for environment in Environment]
-    return {
-        login: scram_verifier(derive(master_secret, login.name))
-        for login in (*logins, RoleName.ddl(database_id))
-    }
+    return _verifiers(master_secret, [*logins, RoleName.ddl(database_id)])
+
+
+def own_verifiers(master_secret: str, database_id: int) -> Mapping[RoleName, str]:
+    """The SCRAM verifiers of the logins that a database whose owners are apart has besides."""
+    return _verifiers(master_secret, [RoleName.own(each, database_id) for each in Environment])
+
+
+def _verifiers(master_secret: str, logins: Sequence[RoleName]) -> Mapping[RoleName, str]:
+    return {login: scram_verifier(derive(master_secret, login.name)) for login in logins}
 
 
 def _id_in(name: str) -> int:

@@ -46,7 +46,7 @@ FROM (SELECT array_agg(schema_name::text) AS schema_names FROM pgtwin.schema_met
 LATERAL ({QUERIES["lock_need"].replace(":schema_names", "named.schema_names")}) AS need
 """
 _ENTRY = f"""
-SELECT d.uid, d.space_id, s.envs, s.schema_names,
+SELECT d.uid, d.space_id, d.owners_apart, s.envs, s.schema_names,
        ARRAY(SELECT app_id FROM pgtwin.app_grant WHERE database_id = d.id) AS apps
 FROM pgtwin.database_meta d,
 LATERAL (SELECT array_agg(env::text) AS envs, array_agg(schema_name::text) AS schema_names
@@ -148,6 +148,7 @@ class DatabaseRepository:
             space_id=row["space_id"],
             schemas={Environment(env): name for env, name in schemas},
             apps=frozenset(row["apps"]),
+            owners_apart=row["owners_apart"],
         )
 
     async def grant_app(self, database_id: int, app_id: str, acting_uid: str) -> None:
@@ -384,6 +385,28 @@ class DatabaseRepository:
                 f"GRANT USAGE ON SCHEMA {name} TO {RoleName.app(environment, database_id)}",
             ]
         await self._send(statements)
+
+    async def separate_owners(self, database_id: int, verifiers: Mapping[RoleName, str]) -> None:
+        """Take away the one login that may become both owners, and make one for each.
+
+        Args:
+            verifiers: the SCRAM verifier of each of the new logins.
+        """
+        given = [verifiers[RoleName.own(each, database_id)] for each in Environment]
+        await self._session.execute(
+            "SELECT pgtwin_admin.separate_owners($1, $2, $3)", database_id, *given
+        )
+        await self._session.execute(
+            "UPDATE pgtwin.database_meta SET owners_apart = true WHERE id = $1", database_id
+        )
+
+    async def has_owners_apart(self, database_id: int) -> bool:
+        """Also of a database that was dropped."""
+        return bool(
+            await self._session.fetchval(
+                "SELECT owners_apart FROM pgtwin.database_meta WHERE id = $1", database_id
+            )
+        )
 
     async def drop_schemas(self, database_id: int, names: Sequence[SchemaName]) -> None:
         """End the roles' sessions, drop the schemas and then the roles, in one message.

@@ -16,7 +16,7 @@ from memory.databases.errors import (
 )
 from memory.databases.handlers import SHARE_OF_LOCKS, copy_ticket
 from memory.databases.models import DatabaseEntry, DatabaseMeta, DatabaseStatus, SchemaMeta
-from memory.databases.repairs import verifiers
+from memory.databases.repairs import own_verifiers, verifiers
 from memory.databases.repository import DatabaseRepository
 from memory.databases.schemas import (
     AppGrant,
@@ -235,6 +235,14 @@ class DatabaseService:
             raise DatabaseNotFound
         caller.require(Scope.DATABASES_READ)
         return found
+
+    async def separate_owners(self, database_id: int) -> None:
+        """From now on no login may become both environments' owners: code that is planted in one
+        can't reach the other. For good, for what was planted stays."""
+        if not await self._databases.has_owners_apart(database_id):
+            await self._databases.separate_owners(
+                database_id, own_verifiers(self._master_secret, database_id)
+            )
 
     async def describe(self, caller: Caller, database_id: int) -> DatabaseDetail:
         """A database with both its schemas and their sizes.

@@ -8,15 +8,18 @@ from core.postgres.engine import Session
 _DRIFT = r"""
     WITH live AS (
         -- A large drop goes on after the database is gone for its user.
-        SELECT id FROM pgtwin.database_meta AS m
+        SELECT id, owners_apart FROM pgtwin.database_meta AS m
         WHERE deleted_at IS NULL
            OR EXISTS (SELECT FROM pgtwin.schema_meta WHERE database_id = m.id)
     ), expected_role AS (
         SELECT live.id, 'd' || live.id || suffix AS name
         FROM live, unnest(ARRAY['_prod', '_test', '_prod_app', '_test_app', '_ddl']) AS suffix
+        UNION ALL
+        SELECT live.id, 'd' || live.id || suffix
+        FROM live, unnest(ARRAY['_prod_own', '_test_own']) AS suffix WHERE live.owners_apart
     ), found_role AS (
         SELECT oid, rolname, substring(rolname FROM '^d(\d{10,19})_')::numeric AS id
-        FROM pg_roles WHERE rolname ~ '^d\d{10,19}_((prod|test)(_app|_ro)?|ddl|c\d{10,19})$'
+        FROM pg_roles WHERE rolname ~ '^d\d{10,19}_((prod|test)(_app|_own|_ro)?|ddl|c\d{10,19})$'
     ), elsewhere AS (
         -- Roles are shared by all databases of the server; these belong to another pgtwin.
         SELECT DISTINCT found_role.id FROM found_role
@@ -59,6 +62,16 @@ _DRIFT = r"""
     WHERE c.status = 'active' AND m.deleted_at IS NULL
       AND NOT EXISTS (SELECT FROM pg_roles
                       WHERE rolname = 'd' || c.database_id || '_c' || c.role_id)
+    UNION ALL
+    -- As connections were made before owners were set apart, or by whoever granted it.
+    SELECT 'login of both owners', 'd' || live.id || '_ddl', live.id
+    FROM live
+    WHERE (live.owners_apart
+           OR EXISTS (SELECT FROM pgtwin.connection AS c
+                      WHERE c.database_id = live.id AND c.mode = 'read_write'))
+      AND (NOT live.owners_apart
+           OR EXISTS (SELECT FROM pg_auth_members AS a JOIN pg_roles AS r ON r.oid = a.member
+                      WHERE r.rolname = 'd' || live.id || '_ddl'))
     -- Schemas before roles: a grant on a schema keeps its role from being dropped.
     ORDER BY kind DESC, name
 """

@@ -55,9 +55,8 @@ class Dumps:
             ReadersBusy, SchemaChanging, NotPermitted, ResultTooLarge, ClientProgramMissing,
             ClientProgramFailed
         """
-        login = RoleName.ddl(place.database.id)
         owner = RoleName.owner(place.environment, place.database.id)
-        reader = Login(self._log_in(login), owner)
+        reader = Login(self._log_in(place.login), owner)
         async with self._place():
             for left in range(TRIES - 1, -1, -1):
                 try:

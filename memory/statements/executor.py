@@ -3,15 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import asyncpg
 
 from core.errors import AppError, StatementTimeout
-from core.postgres.context import EXTENSIONS, UNLOCK, beginning, entering, frozen, locking
+from core.postgres.context import (
+    NOBODY,
+    UNLOCK,
+    acting,
+    becoming_lent,
+    beginning,
+    entering,
+    frozen,
+    locking,
+)
 from core.postgres.errors import is_rerunnable, sqlstate
-from core.postgres.identifiers import Identifier, literal
+from core.postgres.identifiers import Environment, Identifier, literal
 from core.postgres.tenant_connection import Outcome, RefusedAhead, TenantConnection
 from core.postgres.tenant_sessions import TenantSessions
 from core.postgres.type_book import Kind as Type
@@ -75,6 +85,9 @@ class Executor:
                 async with self.begun(place, mode, at_once=False) as session:
                     await work(session, run)
                     run.statement = None
+                    if run.place.is_lent:
+                        await self.send(session, run)
+                        run.unsent.append(NOBODY)
                     await self._end(session, mode, run.unsent)
                 return run
             except AppError as error:
@@ -91,6 +104,8 @@ class Executor:
                     # Though there be nothing to do: another call may have done it meanwhile.
                     await self.admit(place)
                     is_admitted = True
+                elif state == NOT_PERMITTED and _may_be_apart(place, session):
+                    place = place.with_owners_apart()
                 else:
                     raise explained(error, run) from error
 
@@ -162,10 +177,13 @@ class Executor:
             run.statement = None
             raise refused.__cause__ or refused from None
 
-    def act_in(self, run: Run, place: Place) -> None:
+    async def act_in(self, session: TenantConnection, run: Run, environment: Environment) -> None:
         """Go on in another environment of the database, as its owner."""
-        run.place = place
-        run.unsent.append(_acting(place))
+        if run.place.is_lent:
+            # What code of the one environment may read has nothing for the other.
+            await self.send(session, run)
+        run.place = replace(run.place, environment=environment)
+        run.unsent.append(self._acting(session, run.place))
 
     async def send(self, session: TenantConnection, run: Run) -> None:
         """Send what waits for the service's next message, where the next one can't take it."""
@@ -191,7 +209,9 @@ class Executor:
                 if not left or not met_another:
                     raise explained(error, Run(owner, Mode())) from error
 
-    def admit_here(self, run: Run, statements: Sequence[Statement]) -> None:
+    def admit_here(
+        self, session: TenantConnection, run: Run, statements: Sequence[Statement]
+    ) -> None:
         """The same within the transaction of the DDL that made them.
 
         The owner's code may have changed who acts: it is said again in the same message.
@@ -199,7 +219,7 @@ class Executor:
         if not any(map(_makes, statements)):
             return
         schema = literal(run.place.schema.name)
-        run.unsent += (_acting(run.place), f"SELECT pgtwin_rt.admit({schema})")
+        run.unsent += (self._acting(session, run.place), f"SELECT pgtwin_rt.admit({schema})")
 
     async def freeze(
         self,
@@ -223,11 +243,22 @@ class Executor:
     def _beginning(self, session: TenantConnection, place: Place, mode: Mode) -> str:
         return beginning(
             place.schema,
-            role=place.role,
+            becoming=self._becoming(session, place),
             entry="" if mode.snapshot else self._entry(session, place),
             read_only=mode.read_only,
             snapshot=mode.snapshot,
         )
+
+    def _becoming(self, session: TenantConnection, place: Place) -> str:
+        if place.role is None:
+            return ""
+        if place.is_lent:
+            pid, login = session.get_server_pid(), place.login.name
+            return becoming_lent(self._key, pid, login, place.role, place.environment)
+        return f"SET LOCAL ROLE {place.role}"
+
+    def _acting(self, session: TenantConnection, place: Place) -> str:
+        return acting(place.schema, self._becoming(session, place))
 
     def _entry(self, session: TenantConnection, place: Place) -> str:
         user = place.end_user
@@ -319,11 +350,11 @@ def _makes(statement: Statement) -> bool:
 _ADMIT = "SELECT pgtwin_rt.admit($1)"
 
 
-def _acting(place: Place) -> str:
-    return (
-        f"RESET SESSION AUTHORIZATION; SET LOCAL ROLE {place.role};"
-        f" SET LOCAL search_path = {place.schema}, {EXTENSIONS}"
-    )
+def _may_be_apart(place: Place, session: TenantConnection | None) -> bool:
+    """Whether a session was refused to become an owner because its database's owners were set
+    apart, of which this worker has yet to hear."""
+    did_not_begin = session is not None and not session.has_begun
+    return did_not_begin and place.end_user is None and not place.database.owners_apart
 
 
 async def _undo(session: TenantConnection) -> None:

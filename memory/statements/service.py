@@ -70,30 +70,31 @@ class StatementService:
         caller.require(Scope.SQL_DDL)
         async with self._journal.entry("exec_ddl", caller, access, body.ddl, body.env.value):
             ruleset = Ruleset.OWNER_DDL if body.as_ is Audience.OWNER else Ruleset.DDL
-            places = [Place(access.database, each, None) for each in body.env.each]
-            own = places[0].schema.name if len(places) == 1 else None
+            first, *rest = body.env.each
+            place = Place(access.database, first, None, spans=bool(rest))
+            own = None if rest else place.schema.name
             statements = await self._judge(body.ddl, ruleset, own)
 
             async def work(session: TenantConnection, run: Run) -> None:
                 rehearsed.begin()
-                for place in places:
-                    if run.place is not place:
-                        self._executor.act_in(run, place)
+                for environment in body.env.each:
+                    if run.place.environment is not environment:
+                        await self._executor.act_in(session, run, environment)
                     before: Definitions = {}
                     if body.dry_run:
                         await self._executor.send(session, run)
-                        before = await definitions(session, place)
+                        before = await definitions(session, run.place)
                     for statement in statements:
                         await self._executor.statement(session, run, statement)
                     if body.dry_run:
-                        await rehearsed.note(session, place, before)
-                    self._executor.admit_here(run, statements)
+                        await rehearsed.note(session, run.place, before)
+                    self._executor.admit_here(session, run, statements)
                 if keep is not None:
                     await self._executor.send(session, run)
-                    await keep(session, places[0], run)
+                    await keep(session, run.place, run)
 
             mode = Mode(keeps=not body.dry_run)
-            return await self._run(places[0], work, mode, is_ddl=True)
+            return await self._run(place, work, mode, is_ddl=True)
 
     async def exec_dml(
         self, caller: Caller, body: ExecDml, keep: Keep | None, *, is_drop_in: bool
@@ -114,7 +115,7 @@ class StatementService:
                     await self._executor.statement(session, run, statement, body.params)
                 if keep is not None:
                     run.statement = None
-                    await keep(session, place, run)
+                    await keep(session, run.place, run)
 
             mode = Mode(
                 whole_seconds=is_drop_in,

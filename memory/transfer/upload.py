@@ -134,7 +134,7 @@ class UploadService:
             async def work(session: TenantConnection, run: Run) -> None:
                 await upload.work(session)
                 if keep is not None:
-                    await keep(session, place, run)
+                    await keep(session, run.place, run)
 
             return await self._run(place, work)
 

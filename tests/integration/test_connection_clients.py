@@ -24,7 +24,8 @@ from core.postgres.preparation import login_url
 from core.postgres.public_address import PublicAddress
 from core.settings import Settings
 from tests.conftest import with_database
-from tests.integration.test_connections import ENDED, Place, logged_in, place_on, schema
+from tests.integration.test_connections import ENDED
+from tests.places import Place, logged_in, place_on, schema
 from tests.sql import NOTES, as_user
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "connections.md"

@@ -357,6 +357,34 @@ async def test_who_alters_the_source_waits_and_the_clone_does_not(place: Place, 
     await dropped(place, copy, "large")
 
 
+async def test_a_source_whose_owners_are_apart_is_read_by_a_login_of_each(
+    place: Place, uid: str
+) -> None:
+    source = await place.api.create("apart", uid=uid)
+    await many(place.settings, source, uid, STAGED, "CREATE TABLE t%s (id serial PRIMARY KEY)")
+    async with owner_session(place.settings, source, Environment.TEST, uid) as session:
+        await session.execute("CREATE TABLE here (n int); INSERT INTO here VALUES (1), (2)")
+    fields = {"database_id": source, "uid": uid}
+    made = await place.api.post("create_connection", {**fields, "env": "test"})
+    assert made.code == 0, made.body
+    answer = await place.api.post("clone_database", {**fields, "new_database_name": "copy"})
+    assert answer.code == 0, answer.body
+    told = await place.api.get(f"operations/{answer.data['operation_id']}")
+    assert told.data["total"] > 0
+    copy = answer.data["database_id"]
+    rows = {"database_id": copy, "uid": uid, "env": "test", "dml": "SELECT sum(n) AS n FROM here"}
+    assert (await place.api.post("exec_dml", rows)).data["exec_success"] == [{"n": 3}]
+    counted = await place.seen.fetch(
+        "SELECT count(*) AS n FROM pg_tables WHERE schemaname LIKE $1", f"prod%{copy}"
+    )
+    assert counted[0]["n"] == STAGED
+    apart = await place.seen.fetch("SELECT FROM pg_roles WHERE rolname = $1", f"d{copy}_test_own")
+    assert len(apart) == 1
+    for database_id in (source, copy):
+        await dropped(place, database_id, uid)
+    await place.seen.becomes_clean(3 * LEASE)
+
+
 async def test_what_one_transaction_can_lock_is_cloned_in_one(place: Place, uid: str) -> None:
     source = await place.api.create("fits", uid=uid)
     await many(place.settings, source, uid, 260, "CREATE TABLE t%s (id int)")
