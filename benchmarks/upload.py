@@ -187,7 +187,7 @@ def show(result: dict[str, Any]) -> None:
     for name, taken in result["seconds"].items():
         print(f"{name:10} {taken:7.2f} s   {result['rows'] / taken:10.0f} rows a second")
     for name, ratio in result["ratios"].items():
-        wanted = f"   target {TARGET}" if name.startswith("owner") else ""
+        wanted = f"   target {TARGET}" if name in ("owner of plain", "end_user of plain") else ""
         print(f"{name:20} {ratio:6.2f}{wanted}")
     for name, megabytes in result["grown_megabytes"].items():
         print(f"the worker grows by {megabytes:.0f} MB for {name}; target 50")

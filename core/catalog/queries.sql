@@ -361,3 +361,48 @@ LEFT JOIN LATERAL (
 WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = :schema)
   AND c.relname = :table_name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 ORDER BY a.attnum
+
+-- name: copied_for_end_users
+-- What decides whether the owner may copy an end user's rows into one of his tables: what else
+-- would look at these rows, or run with them, if the end user inserted them. `policies` and
+-- `triggers` are those that would apply to an INSERT, `arguments` the stamp's; `expressions` are all
+-- that are evaluated but the defaults of stamped columns; `is_known` is false where there is
+-- anything else that could differ. Read under an empty search_path.
+SELECT c.relkind = 'r' AND c.relrowsecurity AND NOT c.relforcerowsecurity AND NOT c.relhasrules
+       AND has_table_privilege(:app, c.oid, 'INSERT')
+       AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid OR i.inhrelid = c.oid)
+       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'x')
+       AND NOT EXISTS (
+           SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+           LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+             AND coalesce(e.typtype, t.typtype) <> 'e'
+             AND t.typnamespace NOT IN ('pg_catalog'::regnamespace, 'pgtwin_ext'::regnamespace))
+       AND NOT EXISTS (
+           SELECT FROM pg_index i, unnest(i.indclass) AS used
+           JOIN pg_opclass o ON o.oid = used
+           WHERE i.indrelid = c.oid
+             AND o.opcnamespace NOT IN ('pg_catalog'::regnamespace, 'pgtwin_ext'::regnamespace))
+       AS is_known,
+       ARRAY(SELECT concat_ws(' ', p.polname, p.polcmd, p.polpermissive, p.polroles::regrole[],
+                              pg_get_expr(p.polqual, c.oid), pg_get_expr(p.polwithcheck, c.oid))
+             FROM pg_policy p WHERE p.polrelid = c.oid AND p.polcmd <> 'r') AS policies,
+       ARRAY(SELECT concat_ws(' ', g.tgname, g.tgenabled, g.tgtype, g.tgfoid::regproc,
+                              g.tgconstraint, g.tgattr, pg_get_expr(g.tgqual, c.oid))
+             FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS triggers,
+       ARRAY(SELECT array_remove(string_to_array(encode(g.tgargs, 'escape'), '\000'), '')
+             FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = 'pgtwin_stamp') AS arguments,
+       ARRAY(SELECT pg_get_expr(x.expression, c.oid) FROM (
+                 SELECT d.adbin FROM pg_attrdef d JOIN pg_attribute a
+                     ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+                 WHERE d.adrelid = c.oid
+                   AND a.attname NOT IN ('uid', 'id', 'create_time', 'update_time')
+                 UNION ALL SELECT k.conbin FROM pg_constraint k
+                 WHERE k.conrelid = c.oid AND k.contype = 'c'
+                 UNION ALL SELECT i.indexprs FROM pg_index i WHERE i.indrelid = c.oid
+                 UNION ALL SELECT i.indpred FROM pg_index i WHERE i.indrelid = c.oid
+             ) AS x (expression) WHERE x.expression IS NOT NULL) AS expressions,
+       now()::text AS now
+FROM pg_class c
+WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = :schema)
+  AND c.relname = :table_name

@@ -60,6 +60,15 @@ class CsvBatch:
             return None
         return _normalised(self.source, suffix)
 
+    def fields(self, width: int) -> list[list[bytes]] | None:
+        source, mark = self.source, self.delimiter.encode()
+        if QUOTE in source or b"\\" in source:
+            return None
+        if b"\r" in source:
+            source = source.replace(b"\r\n", NEWLINE).replace(b"\r", NEWLINE)
+        rows = [line.split(mark) for line in source.split(NEWLINE) if line]
+        return rows if all(len(row) == width for row in rows) else None
+
 
 def records(text: str, delimiter: str, line: int) -> Iterator[Record]:
     """The rows of a text in which all quoting ends; empty lines are none."""

@@ -38,6 +38,10 @@ class Batch(Protocol):
             suffix: what each row has at its end.
         """
 
+    def fields(self, width: int) -> list[list[bytes]] | None:
+        """The rows' values as CSV has them; None: they can't be told apart so simply, or a row has
+        another number of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Records:
@@ -49,6 +53,9 @@ class Records:
         return self.found
 
     def copied(self, suffix: bytes) -> bytes | None:
+        return None
+
+    def fields(self, width: int) -> list[list[bytes]] | None:
         return None
 
 

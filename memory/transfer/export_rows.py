@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from core.errors import AppError, StatementTimeout
+from core.errors import AppError, SessionsExhausted, StatementTimeout
 from core.postgres.errors import is_rerunnable, sqlstate
 from core.postgres.identifiers import Identifier
 from core.postgres.tenant_connection import TenantConnection
@@ -21,6 +21,7 @@ from memory.statements.failures import NOT_PERMITTED, UNDEFINED_TABLE, explained
 from memory.statements.place import Place
 from memory.statements.run import Mode, Run
 from memory.transfer.export_schemas import ExportData, Format
+from memory.transfer.turns import Turns
 
 # One row may have as many times the limit of a whole answer.
 TIMES = 8
@@ -50,6 +51,13 @@ class ExportedRows:
         self._executor = executor
         self._settings = settings
         self.seconds = settings.sql_stream_timeout
+        # A file leaves as slowly as its reader takes it: half of a login's sessions, and of all,
+        # are left to calls that are short.
+        self._turns = Turns[str](
+            SessionsExhausted,
+            at_once=max(1, settings.sql_sessions // 2),
+            each=max(1, settings.sql_sessions_per_login // 2),
+        )
         self._patience = settings.sql_timeout + GRACE
 
     async def portions(self, export: Export) -> AsyncGenerator[bytes, None]:
@@ -63,6 +71,7 @@ class ExportedRows:
             run, has_begun = Run(export.place, MODE), False
             try:
                 async with (
+                    self._turns.turn(export.place.login.name, self._settings.pool_timeout),
                     self._executor.begun(export.place, MODE) as session,
                     aclosing(self._file(session, run, export, locks=locks)) as portions,
                 ):

@@ -1,9 +1,9 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from time import monotonic
 from typing import BinaryIO
-from weakref import WeakValueDictionary
 
 from core.errors import AppError
 from core.postgres.tenant_connection import TenantConnection
@@ -20,10 +20,12 @@ from memory.statements.recovery import Recovery
 from memory.statements.run import Mode as RunMode
 from memory.statements.run import Run
 from memory.statements.service import Keep
+from memory.transfer.turns import Turns
 from memory.transfer.upload_errors import UploadsBusy
 from memory.transfer.upload_loading import Loading, Tally
 from memory.transfer.upload_plan import Table, find_table, planned
-from memory.transfer.upload_schemas import OnError, UploadData
+from memory.transfer.upload_schemas import Mode, OnError, UploadData
+from memory.transfer.upload_stamps import Stamps, stamps_of
 
 # How many files are taken in at once, by a worker and into one database.
 AT_ONCE, AT_ONCE_EACH = 4, 2
@@ -39,12 +41,11 @@ def tally_for(*, is_drop_in: bool) -> Tally:
     return Tally(EVERY_ID, LISTED_DROP_IN) if is_drop_in else Tally(LISTED, LISTED)
 
 
-class Turns:
-    """A file's turn: no database takes all of them."""
+class UploadTurns(Turns[int]):
+    """By the database's id; who waits has its body on disk, and that is bounded too."""
 
     def __init__(self) -> None:
-        self._all = asyncio.Semaphore(AT_ONCE)
-        self._each: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
+        super().__init__(UploadsBusy, at_once=AT_ONCE, each=AT_ONCE_EACH)
         self._present = 0
 
     @contextmanager
@@ -61,29 +62,6 @@ class Turns:
             yield
         finally:
             self._present -= 1
-
-    @asynccontextmanager
-    async def turn(self, database_id: int, patience: float) -> AsyncIterator[None]:
-        """
-        Raises:
-            UploadsBusy: there was none in time.
-        """
-        own = self._each.setdefault(database_id, asyncio.Semaphore(AT_ONCE_EACH))
-        try:
-            async with asyncio.timeout(patience):
-                await own.acquire()
-                try:
-                    await self._all.acquire()
-                except BaseException:
-                    own.release()
-                    raise
-        except TimeoutError:
-            raise UploadsBusy from None
-        try:
-            yield
-        finally:
-            self._all.release()
-            own.release()
 
 
 class UploadService:
@@ -104,7 +82,7 @@ class UploadService:
         self._executor = executor
         self._journal = journal
         self._settings = settings
-        self.turns = Turns()
+        self.turns = UploadTurns()
         self._recovery = recovery
 
     async def upload(
@@ -132,10 +110,15 @@ class UploadService:
             upload = _Upload(self._settings, access, place, body, kind, tally, skips=skips)
 
             async def work(session: TenantConnection, run: Run) -> None:
-                await upload.work(session)
+                await upload.work(session, run.place)
                 if keep is not None:
                     await keep(session, run.place, run)
 
+            if place.end_user is not None and body.mode is Mode.INSERT:
+                try:
+                    return await self._run(replace(place, end_user=None), work)
+                except _LooksDifferent:
+                    pass
             return await self._run(place, work)
 
     async def _run(
@@ -147,6 +130,10 @@ class UploadService:
             await self._recovery.confirm(error, place.database.id)
             await self._recovery.renew(error, place.database.id)
         return await self._executor.call(place, work, RunMode())
+
+
+class _LooksDifferent(Exception):
+    """To the table, an end user's row is not the same as one that the owner copies for him."""
 
 
 class _Upload:
@@ -165,32 +152,54 @@ class _Upload:
         self._body, self._kind, self._tally, self._skips = body, kind, tally, skips
         self._ends = monotonic() + settings.upload_timeout
 
-    async def work(self, session: TenantConnection) -> None:
-        """The whole file; from its beginning, where the transaction is run again."""
+    async def work(self, session: TenantConnection, place: Place) -> None:
+        """The whole file; from its beginning, where the transaction is run again.
+
+        Args:
+            place: who acts, the owner for an end user too.
+
+        Raises:
+            _LooksDifferent: he may not.
+        """
         self._tally.begin()
-        table = await find_table(session, self._place, self._body.table_name)
+        table = await find_table(session, place, self._body.table_name)
+        stamps, user = None, self._place.end_user
+        if user is not None and place.end_user is None:
+            stamps = await stamps_of(session, place, table, user)
+            if stamps is None:
+                raise _LooksDifferent
         await session.learn([column.type_oid for column in table.columns.values()])
         file: BinaryIO = self._body.file.file
         opened = await asyncio.to_thread(
             open_rows, file, self._kind, self._settings.upload_unpacked_limit
         )
         try:
-            await self._load(session, opened, table)
+            await self._load(session, place, opened, table, stamps)
         finally:
             opened.close()
         if not self._tally.succeeded and not self._tally.failed:
             raise FileEmpty("The file has no rows below its names")
 
-    async def _load(self, session: TenantConnection, opened: Opened, table: Table) -> None:
+    async def _load(
+        self,
+        session: TenantConnection,
+        place: Place,
+        opened: Opened,
+        table: Table,
+        stamps: Stamps | None,
+    ) -> None:
         body = self._body
         plan = planned(table, opened.columns, body.mode, body.key, self._place, self._access.acting)
+        if stamps is not None:
+            plan = replace(plan, constants=stamps.constants, has_ids=stamps.has_ids)
         loading = Loading(
             session,
-            self._place,
+            place,
             plan,
             self._tally,
             delimiter=opened.delimiter,
             skips=self._skips,
+            shows_detail=self._place.end_user is None,
             patience=self._settings.sql_timeout + GRACE,
             ends=self._ends,
         )

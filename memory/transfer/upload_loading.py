@@ -18,8 +18,18 @@ from core.transfer.readers_records import Batch, Record
 from memory.statements.place import Place
 from memory.transfer.upload_errors import RowRefused
 from memory.transfer.upload_plan import TEXT_FORM, Plan, changing, copying, csv_form
-from memory.transfer.upload_rows import Failure, Row, arrays, by_distinct_keys, copy_text, rows_of
+from memory.transfer.upload_rows import (
+    Failure,
+    Row,
+    arrays,
+    by_distinct_keys,
+    copy_text,
+    csv_of,
+    rows_of,
+    with_ids,
+)
 from memory.transfer.upload_schemas import Mode
+from memory.transfer.upload_stamps import new_ids
 
 # Rows of one statement, where they are not copied.
 PORTION = 1_000
@@ -81,8 +91,9 @@ class Tally:
 class Loading:
     """
     Args:
-        place: where and as whom.
+        place: where, and who acts.
         skips: rows that fail are left out; else the first ends it.
+        shows_detail: whoever uploads may see all rows of the table.
         patience: seconds for one statement.
         ends: when all of it must be done, by the monotonic clock.
     """
@@ -96,10 +107,12 @@ class Loading:
         *,
         delimiter: str,
         skips: bool,
+        shows_detail: bool,
         patience: float,
         ends: float,
     ) -> None:
-        self._session, self._place, self._plan = session, place, plan
+        self._session, self._plan = session, plan
+        self._delimiter, self._shows_detail = delimiter.encode(), shows_detail
         self._tally, self._skips = tally, skips
         self._patience, self._ends = patience, ends
         # COPY is refused under row security, and changes nothing that is there.
@@ -109,8 +122,8 @@ class Loading:
         self._copy_csv = copying(plan, csv_form(plan, delimiter))
         self._copy_text = copying(plan, TEXT_FORM)
         self._change = changing(plan)
-        uid = plan.uid.replace('"', '""')
-        self._suffix = f'{delimiter}"{uid}"'.encode() if plan.uid else b""
+        constants = [text.replace('"', '""') for _, text in plan.constants]
+        self._suffix = "".join(f'{delimiter}"{text}"' for text in constants).encode()
 
     async def batch(self, batch: Batch) -> None:
         """
@@ -118,14 +131,13 @@ class Loading:
             RowRefused: a row that ends it.
             StatementTimeout
         """
-        wants_ids = self._plan.table.has_id and self._tally.wanted_ids > 0
-        if self._copies and not wants_ids and self._plan.is_whole:
-            data = await asyncio.to_thread(batch.copied, self._suffix)
-            if data is not None:
-                await self._copy_whole(batch, data)
-                return
+        plan = self._plan
+        # Those that the service makes are known before.
+        asks_ids = plan.table.has_id and not plan.has_ids and self._tally.wanted_ids > 0
+        if self._copies and not asks_ids and await self._copied_as_csv(batch):
+            return
         rows = await self._rows(batch.records)
-        first = self._tally.wanted_ids if wants_ids else 0
+        first = self._tally.wanted_ids if asks_ids else 0
         if not self._copies:
             first = len(rows)
         for start in range(0, first, PORTION):
@@ -139,9 +151,28 @@ class Loading:
         )
         for failure in failures:
             self._refuse(failure)
-        return rows
+        return with_ids(rows, await self._new_ids(len(rows))) if self._plan.has_ids else rows
 
-    async def _copy_whole(self, batch: Batch, data: bytes) -> None:
+    async def _copied_as_csv(self, batch: Batch) -> bool:
+        """Copy a batch without taking its values for what they are, if that can be."""
+        plan, ids = self._plan, list[str]()
+        if plan.is_whole and not plan.has_ids:
+            data = await asyncio.to_thread(batch.copied, self._suffix)
+        else:
+            fields = await asyncio.to_thread(batch.fields, plan.width)
+            if fields is None:
+                return False
+            if plan.has_ids:
+                ids = await self._new_ids(len(fields))
+            data = await asyncio.to_thread(csv_of, fields, plan, self._delimiter, self._suffix, ids)
+        if data is not None:
+            await self._copy_whole(batch, data, ids)
+        return data is not None
+
+    async def _new_ids(self, number: int) -> list[str]:
+        return await new_ids(self._session, number) if number else []
+
+    async def _copy_whole(self, batch: Batch, data: bytes, ids: Sequence[str]) -> None:
         """A batch as it is; where that fails, by its rows."""
         if not data:
             return
@@ -149,7 +180,7 @@ class Loading:
             if self._skips:
                 await self._session.execute("SAVEPOINT pgtwin_batch")
             done = await self._session.copy_in(self._copy_csv, data, timeout=self._left())
-            self._tally.stored(done)
+            self._tally.stored(done, ids)
             if self._skips:
                 await self._session.execute("RELEASE SAVEPOINT pgtwin_batch")
         except asyncpg.PostgresError as error:
@@ -158,7 +189,9 @@ class Loading:
             records = await asyncio.to_thread(batch.records)
             at = _line_of(error, self._plan.table.name)
             if not self._skips:
-                raise self._refusal(_failure_in(records, at, self._explained(error))) from error
+                raise self._refusal(
+                    _failure_in(records, at, self._explained(error), error)
+                ) from error
             await self._session.execute("ROLLBACK TO SAVEPOINT pgtwin_batch")
             await self._store(await self._rows(lambda: records), copies=True)
 
@@ -183,7 +216,7 @@ class Loading:
                 at = at - 1 if 0 < at <= len(part) else 0 if len(part) == 1 else -1
                 reason = self._explained(error)
                 if not has_savepoint and at < 0:
-                    raise self._refusal(_between(part, reason)) from error
+                    raise self._refusal(_between(part, reason, error)) from error
                 if has_savepoint:
                     await self._session.execute("ROLLBACK TO SAVEPOINT pgtwin_rows")
                 if at >= 0:
@@ -199,7 +232,8 @@ class Loading:
 
     async def _copied(self, rows: list[Row]) -> "Done":
         data = await asyncio.to_thread(copy_text, rows)
-        return Done(await self._session.copy_in(self._copy_text, data, timeout=self._left()))
+        done = await self._session.copy_in(self._copy_text, data, timeout=self._left())
+        return Done(done, [row.texts[-1] for row in rows] if self._plan.has_ids else [])
 
     async def _changed(self, rows: list[Row]) -> "Done":
         if self._plan.mode is Mode.INSERT:
@@ -244,7 +278,7 @@ class Loading:
     def _explained(self, error: asyncpg.PostgresError) -> str:
         """DETAIL may quote rows of others: it is for the owner."""
         detail = getattr(error, "detail", None)
-        shows = detail and self._place.end_user is None
+        shows = detail and self._shows_detail
         return f"{one_line(error)} ({detail})" if shows else one_line(error)
 
 
@@ -283,15 +317,18 @@ def _line_of(error: asyncpg.PostgresError, table: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _failure_in(records: Sequence[Record], copied_line: int, reason: str) -> Failure:
+def _failure_in(
+    records: Sequence[Record], copied_line: int, reason: str, error: asyncpg.PostgresError
+) -> Failure:
     """The failure of the record that ends at a line of its batch."""
     if copied_line:
         ends = accumulate(record.height for record in records)
         for record, end in zip(records, ends, strict=True):
             if end >= copied_line:
-                return Failure(record.line, reason)
-    return _between(records, reason)
+                return Failure(record.line, reason, sqlstate(error))
+    return _between(records, reason, error)
 
 
-def _between(rows: Sequence[Row | Record], reason: str) -> Failure:
-    return Failure(rows[0].line, f"{reason} (between this line and line {rows[-1].line})")
+def _between(rows: Sequence[Row | Record], reason: str, error: asyncpg.PostgresError) -> Failure:
+    lines = f"(between this line and line {rows[-1].line})"
+    return Failure(rows[0].line, f"{reason} {lines}", sqlstate(error))

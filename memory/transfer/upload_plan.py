@@ -98,7 +98,8 @@ class Plan:
         columns: those of the table that the file fills.
         sources: the place of each in the file's rows.
         width: how many values a row of the file has.
-        uid: the owner's, where the file has none and the table wants one; else "".
+        constants: columns that the service fills with the same in each row.
+        has_ids: it fills `id` too, with another in each row.
     """
 
     table: Table
@@ -107,7 +108,8 @@ class Plan:
     sources: Sequence[int]
     width: int
     key: Sequence[TableColumn]
-    uid: str = ""
+    constants: Sequence[tuple[str, str]] = ()
+    has_ids: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -117,7 +119,8 @@ class Plan:
     @property
     def names(self) -> str:
         names = [column.quoted for column in self.columns]
-        return ", ".join([*names, '"uid"'] if self.uid else names)
+        names += [str(Identifier(name)) for name, _ in self.constants]
+        return ", ".join([*names, '"id"'] if self.has_ids else names)
 
 
 def planned(
@@ -126,6 +129,7 @@ def planned(
     """
     Args:
         names: the file's columns.
+        place: whose rows they are.
         uid: whose rows an owner's are where he says nothing.
 
     Raises:
@@ -150,7 +154,7 @@ def planned(
         [index for index, _ in used],
         len(names),
         keys,
-        uid if fills else "",
+        [("uid", uid)] if fills else [],
     )
 
 
@@ -238,9 +242,9 @@ def changing(plan: Plan) -> str:
             f"pg_catalog.unnest(${number}::{column.base if column.is_plain else 'text'}[])"
         )
         values.append(f"f.c{number}" if column.is_plain else f"f.c{number}::{column.base}")
-    if plan.uid:
-        arrays.append(f"pg_catalog.unnest(${len(plan.columns) + 1}::text[])")
-        values.append(f"f.c{len(plan.columns) + 1}")
+    for number in range(len(arrays) + 1, len(arrays) + 1 + len(plan.constants)):
+        arrays.append(f"pg_catalog.unnest(${number}::text[])")
+        values.append(f"f.c{number}")
     names = ", ".join(f"c{number}" for number in range(1, len(arrays) + 1))
     rows = f"ROWS FROM ({', '.join(arrays)}) WITH ORDINALITY AS f ({names}, n)"
     given = 'pg_catalog.to_jsonb(t."id")' if plan.table.has_id else "NULL::jsonb"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from core.errors import InvalidParameter
 from core.postgres.arrays import array_literal
@@ -70,9 +71,36 @@ def _texts(record: Record, plan: Plan, types: TypeBook) -> list[str | None]:
         except InvalidParameter as error:
             reason = error.message.partition("): ")[2] or error.message
             raise InvalidParameter(f"Row: column {column.name}: {reason}") from None
-    if plan.uid:
-        texts.append(plan.uid)
+    texts += [text for _, text in plan.constants]
     return texts
+
+
+def with_ids(rows: Iterable[Row], ids: Iterable[str]) -> list[Row]:
+    return [Row(row.line, [*row.texts, id_]) for row, id_ in zip(rows, ids, strict=True)]
+
+
+def csv_of(
+    fields: Sequence[Sequence[bytes]],
+    plan: Plan,
+    delimiter: bytes,
+    suffix: bytes,
+    ids: Sequence[str],
+) -> bytes:
+    """Rows with the plan's columns, of values that are in no quotes.
+
+    Args:
+        suffix: of each row, with the delimiter before it.
+        ids: of the rows, where they get some.
+    """
+    taken = itemgetter(*plan.sources) if len(plan.sources) > 1 else None
+    first = plan.sources[0]
+    values = [delimiter.join(taken(row)) if taken else row[first] for row in fields]
+    if ids:
+        ends = [b"%s%s%s" % (suffix, delimiter, id_.encode()) for id_ in ids]
+        values = [value + end for value, end in zip(values, ends, strict=True)]
+    elif suffix:
+        values = [value + suffix for value in values]
+    return b"\n".join([*values, b""])
 
 
 def copy_text(rows: Iterable[Row]) -> bytes:

@@ -447,6 +447,33 @@ async def test_a_reader_that_does_not_read_stops_the_rows(stand: Stand, twin: Tw
         await all_idle(stand, twin)
 
 
+async def test_readers_that_do_not_read_leave_sessions_to_short_calls(
+    stand: Stand, uid: str
+) -> None:
+    settings = stand.settings.model_copy(update={"pool_timeout": 1.0})
+    most = settings.sql_sessions_per_login // 2
+    async with (
+        running(settings) as app,
+        on_a_socket(app) as url,
+        socket_client(stand, url) as client,
+        AsyncExitStack() as open_answers,
+    ):
+        api = Api(client)
+        twin = Twin(api, await api.create("slow", uid=uid), uid)
+        # Kept, for httpx closes an answer whose parts nobody holds.
+        held = []
+        for _ in range(most):
+            answer = client.stream("POST", "/v1/export_data", json=fields(twin, sql=ENDLESS))
+            held.append((await open_answers.enter_async_context(answer)).aiter_bytes())
+            await anext(held[-1])
+        refused = await client.post("/v1/export_data", json=fields(twin, sql="SELECT 1"))
+        assert (refused.status_code, refused.json()["error"]["type"]) == (503, "sessions_exhausted")
+        assert await asyncio.gather(*(twin.value("SELECT 1") for _ in range(20))) == [1] * 20
+        await open_answers.aclose()
+        await all_idle(stand, twin)
+        assert (await client.post("/v1/export_data", json=fields(twin, sql="SELECT 1"))).is_success
+
+
 @pytest.mark.parametrize("form", ["csv", "json", "ndjson", "parquet"])
 async def test_what_fails_on_the_way_breaks_the_answer(stand: Stand, twin: Twin, form: str) -> None:
     sql = "SELECT 1 / (100000 - n) AS q, repeat('x', 200) FROM generate_series(1, 200000) n"
