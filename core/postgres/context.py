@@ -11,6 +11,7 @@ from core.settings import Settings
 EXTENSIONS = Identifier("pgtwin_ext")
 # What an earlier call may have left in a session, by whatever code it ran; the settings go back to
 # those of the login, which are the service's and go before those of the role.
+# The first of them also undoes the role that a login may have set for itself.
 FORGET = (
     "RESET SESSION AUTHORIZATION",
     "RESET ALL",
@@ -56,6 +57,7 @@ def beginning(
     entry: str = "",
     read_only: bool = False,
     snapshot: bool = False,
+    is_new: bool = False,
 ) -> str:
     """The message that begins a call's transaction.
 
@@ -65,6 +67,7 @@ def beginning(
         entry: the statement that says for which end user it is; empty: for none.
         read_only: nothing can be written, nor that be lifted once a snapshot is taken.
         snapshot: all statements see the moment of the first one, for which `frozen` is.
+        is_new: the session has nothing to forget but what its role has set for itself.
     """
     # Said in full, for the message itself began under what the session was left with: one that
     # was left to read only, say, is refused here, and replaced.
@@ -72,7 +75,8 @@ def beginning(
     isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
     # A message is a transaction of its own until BEGIN, and may have a snapshot by then.
     afresh = ["COMMIT"] if snapshot else []
-    statements = [*FORGET, *afresh, f"BEGIN ISOLATION LEVEL {isolation}, {access}"]
+    forget = FORGET[:1] if is_new else FORGET
+    statements = [*forget, *afresh, f"BEGIN ISOLATION LEVEL {isolation}, {access}"]
     if becoming:
         statements.append(becoming)
     statements.append(f"SET LOCAL search_path = {schema}, {EXTENSIONS}")

@@ -247,6 +247,7 @@ class Executor:
             entry="" if mode.snapshot else self._entry(session, place),
             read_only=mode.read_only,
             snapshot=mode.snapshot,
+            is_new=session.uses == 1,
         )
 
     def _becoming(self, session: TenantConnection, place: Place) -> str:
