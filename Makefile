@@ -8,7 +8,7 @@ ARGS ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench soak lint format lock clean
+.PHONY: help setup run test bench soak lint format generate lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
@@ -38,15 +38,19 @@ lint: $(STAMP) ## Check style, types and the layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python client/generate.py --check
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+generate: $(STAMP) ## Write what of the client is made from the async one and from the service
+	$(BIN)/python client/generate.py
+
 lock: $(UV) ## Resolve pyproject.toml anew into requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --upgrade --all-extras \
 		--no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-		--python-version 3.11 pyproject.toml --output-file requirements.lock
+		--python-version 3.11 pyproject.toml client/pyproject.toml --output-file requirements.lock
 
 clean: ## Remove what setup installed
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
@@ -57,10 +61,11 @@ $(UV):
 	$(PYTHON) -m venv .tools
 	.tools/bin/pip install --quiet 'uv>=0.9'
 
-$(STAMP): requirements.lock pyproject.toml | $(UV)
+$(STAMP): requirements.lock pyproject.toml client/pyproject.toml | $(UV)
 	test -x $(BIN)/python || $(UV) venv --quiet --no-project --no-python-downloads \
 		--python $(shell command -v $(PYTHON)) .venv
 	$(UV) pip sync --quiet --python $(BIN)/python --compile-bytecode \
 		--require-hashes requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation \
+		--editable . --editable client
 	touch $@

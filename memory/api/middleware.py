@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -130,6 +131,10 @@ class RequestMiddleware:
         await error_response(shown, cause=error)(scope, receive, answer)
 
 
+# Clients look whether it is theirs.
+VERSION = version("pgtwin-server")
+
+
 class _Answer:
     """Passes an answer on, gives it the sid, and remembers its status.
 
@@ -154,6 +159,7 @@ class _Answer:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self._context.sid
+            headers["Pgtwin-Version"] = VERSION
             if self._context.traceparent:
                 headers["traceparent"] = self._context.traceparent
         await self._send(message)
