@@ -78,6 +78,9 @@ class Metrics:
         self._operation_seconds = self._histogram(
             "pgtwin_operation_seconds", "Seconds of that work.", OPERATION_SECONDS, "kind"
         )
+        self._reaped = self._counter(
+            "pgtwin_reaper_databases", "Databases that the reaper dealt with.", "outcome"
+        )
         self._hits = self._counter("pgtwin_cache_hits", "Answers from a cache.", "cache")
         self._misses = self._counter("pgtwin_cache_misses", "Answers not in a cache.", "cache")
         self._entries = self._gauge("pgtwin_cache_entries", "Entries of a cache.", "sum", "cache")
@@ -112,6 +115,14 @@ class Metrics:
         """
         self._operations.labels(kind, outcome).inc()
         self._operation_seconds.labels(kind).observe(seconds)
+
+    def reaped(self, outcome: str) -> None:
+        """Count a database that the reaper dealt with.
+
+        Args:
+            outcome: `expired`, `purged` or `failed`.
+        """
+        self._reaped.labels(outcome).inc()
 
     def cache(self, name: str, entries: Read) -> CacheMeter:
         """Make a cache's meter.

@@ -7,9 +7,10 @@ from core.postgres.engine import Session
 # Each row is one difference between the catalog and the control schema.
 _DRIFT = r"""
     WITH live AS (
-        -- A large drop goes on after the database is gone for its user.
+        -- What was dropped may be restored; and a large drop goes on after the database is gone
+        -- for its user.
         SELECT id FROM pgtwin.database_meta AS m
-        WHERE deleted_at IS NULL
+        WHERE deleted_at IS NULL OR restorable_until IS NOT NULL
            OR EXISTS (SELECT FROM pgtwin.schema_meta WHERE database_id = m.id)
     ), expected_role AS (
         SELECT live.id, 'd' || live.id || suffix AS name
