@@ -89,6 +89,16 @@ _SERVER = """
 """
 
 
+# Still due, and for a reason that does not pass by itself.
+_PUT_OFF = """
+    SELECT d.id, r.reason FROM pgtwin.reaper_delay r
+    JOIN pgtwin.database_meta d ON d.id = r.database_id
+    WHERE (r.failures > 0 OR r.reason = 'protected')
+      AND (d.deleted_at IS NULL AND d.expires_at <= now() OR d.restorable_until <= now())
+    ORDER BY r.retry_at, d.id LIMIT 5
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Drift:
     """One difference between the catalog and the control schema."""
@@ -106,6 +116,10 @@ class DoctorRepository:
 
     async def server(self) -> dict[str, Any]:
         return dict(await self._session.fetchrow(_SERVER) or {})
+
+    async def put_off(self) -> Sequence[tuple[int, str]]:
+        """Databases that the reaper should have dropped, and why it did not."""
+        return [(row["id"], row["reason"]) for row in await self._session.fetch(_PUT_OFF)]
 
     async def drift(self) -> Sequence[Drift]:
         return [Drift(**row) for row in await self._session.fetch(_DRIFT)]

@@ -45,7 +45,11 @@ async def test_a_new_one_has_what_was_said(admin: Api, uid: str, action: str) ->
         source = await admin.create("source", uid=uid, labels={"of": "source"}, ttl_seconds=600)
         body = {"uid": uid, "database_id": source, "new_database_name": "new"}
     before = datetime.now(UTC)
-    said = {"ttl_seconds": 3600, "labels": {"suite": "é", "ci/run": ""}, "protected": True}
+    said: dict[str, Any] = {
+        "ttl_seconds": 3600,
+        "labels": {"suite": "é", "ci/run": ""},
+        "protected": True,
+    }
     made = await admin.post(action, {**body, **said})
     found = await described(admin, made.data["database_id"])
     assert (found["labels"], found["protected"]) == (said["labels"], True)
@@ -215,12 +219,13 @@ async def test_who_may_change_a_database_may_change_its_life(
     space = f"s{uid}"
     own = await admin.create("own", uid=uid)
     shared = await admin.create("shared", uid=uid, space_id=space)
-    fields: dict[str, Any] = {
+    changes: dict[str, dict[str, Any]] = {
         "set_expiration": {"ttl_seconds": 600},
         "set_labels": {"labels": {"a": "b"}},
         "set_protection": {"protected": True},
         "restore_database": {},
-    }[action]
+    }
+    fields = changes[action]
     # What is not dropped can't be restored, by whoever may.
     allowed = {"restore_database": 25005}.get(action, 0)
     missing = 25005 if allowed else NOT_FOUND
@@ -388,12 +393,13 @@ async def test_the_drop_in_mount_knows_none_of_it(drop_in: Api, admin: Api, uid:
 async def test_repeats_under_a_key_are_answered_as_the_first_time(admin: Api, uid: str) -> None:
     database_id = await admin.create("n", uid=uid, labels={"a": "b"})
     address = {"database_id": database_id, "uid": uid}
-    for action, body in (
+    calls: list[tuple[str, dict[str, Any]]] = [
         ("set_expiration", {**address, "ttl_seconds": 600}),
         ("set_labels", {**address, "labels": {"a": "b"}}),
         ("set_protection", {**address, "protected": False}),
         ("drop_databases", {"uid": uid, "labels": {"a": "b"}}),
-    ):
+    ]
+    for action, body in calls:
         headers = {"Idempotency-Key": f"{action}-{uid}"}
         first, again = [
             await admin.send("POST", action, json=body, headers=headers) for _ in range(2)

@@ -169,8 +169,8 @@ def test_an_operation_documents_its_own_errors(document: dict[str, Any], label: 
     assert documented[25000] >= {400, 422}
     # A name that is taken, a constraint that is violated, a connection that there is no room for
     # or that has ended.
-    conflicts = ("create_database", "clone_database", "exec_dml", "upload_data", *CONNECTIONS[:2])
-    conflicts += ("restore_database",)
+    named = ("create_database", "clone_database", "restore_database")
+    conflicts = (*named, "exec_dml", "upload_data", *CONNECTIONS[:2])
     assert (409 in documented[25010]) == label.endswith(conflicts)
 
 
