@@ -153,11 +153,17 @@ async def compare_life(stand: Stand, clients: int, rounds: int) -> None:
         async def drop(number: int, made: list[Any] = made) -> None:
             await stand.service.post("/v1/drop_database", {"database_id": made[number], "uid": UID})
 
+        async def purge(number: int, made: list[Any] = made) -> None:
+            body = {"database_id": made[number], "uid": UID, "purge": True}
+            await stand.service.post("/v1/drop_database", body)
+
         for runner, name, call in (
             ("bare", "create", bare_create),
             ("service", "create", create),
             ("bare", "drop", bare_drop),
             ("service", "drop", drop),
+            # The work that the bare drop is, as `purge` or an expiry would have it done at once.
+            ("service", "purge", purge),
         ):
             measured = await measure(call, clients=clients, calls=calls)
             stand.figures.add(runner, name, measured)
@@ -231,6 +237,8 @@ def ratios(figures: Figures) -> dict[str, float]:
         "create, 8 clients, of bare": figures.rate("service", "create", 8)
         / figures.rate("bare", "create", 8),
         "drop, 8 clients, of bare": figures.rate("service", "drop", 8)
+        / figures.rate("bare", "drop", 8),
+        "purge, 8 clients, of bare drop": figures.rate("service", "purge", 8)
         / figures.rate("bare", "drop", 8),
         "get, 8 clients, of minimal": figures.rate("service", "get", 8)
         / figures.rate("minimal", "get", 8),

@@ -90,12 +90,12 @@ class Bench:
         return operation.database_id
 
     async def drop(self, database_id: int) -> None:
-        body = DropDatabase(database_id=database_id, uid=UID)
-        operation = await self._services.database.transaction(
+        body = DropDatabase(database_id=database_id, uid=UID, purge=True)
+        dropped = await self._services.database.transaction(
             lambda session: self._services.databases(session).drop(CALLER, body)
         )
-        if operation is not None:
-            await self._services.runner.run(operation)
+        if dropped.operation is not None:
+            await self._services.runner.run(dropped.operation)
 
     async def dump_and_restore(self, source: int) -> None:
         """What one would do by hand: both schemas, into an empty database."""

@@ -47,8 +47,9 @@ from memory.services import Services
 SECRET = "the-secret-of-a-benchmark-and-nothing-else"  # noqa: S105
 PGTWIND = Path(sys.executable).with_name("pgtwind")
 PATIENCE = 60.0
-# Time for connections above the pool's size to close, and for the last log lines.
-REST = 2.0
+# Time for connections above the pool's size to close, for the last log lines, and for the reaper to
+# purge what was dropped last.
+REST = 8.0
 _URL = re.compile(r"^  API +(http://127\.0\.0\.1:\d+)/v1$", re.M)
 
 
@@ -100,6 +101,8 @@ async def soak(options: Options, folder: Path, superuser_url: str) -> Report:
         "DATABASE_URL": settings.dsn or "",
         "PGTWIN_MASTER_SECRET": SECRET,
         "PGTWIN_WORKERS": str(options.workers),
+        # What is dropped is purged by the reaper, while the clients call and before the last look.
+        "PGTWIN_DROP_RETENTION": "2",
     }
     connection = await asyncpg.connect(admin_url)
     try:

@@ -21,6 +21,8 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 OPERATION_SECONDS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
+# What becomes of a database that is due.
+REAPED = ("expired", "purged", "failed")
 Read = Callable[[], float]
 
 
@@ -78,6 +80,11 @@ class Metrics:
         self._operation_seconds = self._histogram(
             "pgtwin_operation_seconds", "Seconds of that work.", OPERATION_SECONDS, "kind"
         )
+        self._reaped = self._counter(
+            "pgtwin_reaper_databases", "Databases that the reaper dealt with.", "outcome"
+        )
+        for outcome in REAPED:
+            self._reaped.labels(outcome)
         self._hits = self._counter("pgtwin_cache_hits", "Answers from a cache.", "cache")
         self._misses = self._counter("pgtwin_cache_misses", "Answers not in a cache.", "cache")
         self._entries = self._gauge("pgtwin_cache_entries", "Entries of a cache.", "sum", "cache")
@@ -112,6 +119,14 @@ class Metrics:
         """
         self._operations.labels(kind, outcome).inc()
         self._operation_seconds.labels(kind).observe(seconds)
+
+    def reaped(self, outcome: str) -> None:
+        """Count a database that the reaper dealt with.
+
+        Args:
+            outcome: `expired`, `purged` or `failed`.
+        """
+        self._reaped.labels(outcome).inc()
 
     def cache(self, name: str, entries: Read) -> CacheMeter:
         """Make a cache's meter.

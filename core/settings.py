@@ -27,6 +27,13 @@ class AuthMode(StrEnum):
     GATEWAY = "gateway"
 
 
+class ReaperInUse(StrEnum):
+    """What the reaper does about a database that has expired while it is in use."""
+
+    END = "end"
+    WAIT = "wait"
+
+
 def default_data_dir() -> Path:
     """Root's home can't be entered by the unprivileged user that PostgreSQL runs as."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -137,6 +144,18 @@ class Settings(BaseSettings):
         le=MAX_SECONDS,
         description="Seconds for which the answer to a request with an `Idempotency-Key` is given "
         "again.",
+    )
+    drop_retention: float = Field(
+        604_800,
+        ge=0,
+        le=315_360_000,
+        description="Seconds for which a database that was dropped can be restored; 0: it is gone "
+        "at once.",
+    )
+    reaper_in_use: ReaperInUse = Field(
+        ReaperInUse.END,
+        description="A database that has expired and is in use: `end` its sessions and drop it, or "
+        "`wait` until nobody is connected through a connection URI and no call runs in it.",
     )
     sql_timeout: float = Field(
         30, gt=0, le=MAX_SECONDS, description="Seconds that a statement in a database may run."

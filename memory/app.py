@@ -126,6 +126,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(services.journal.keep(services.database)),
         asyncio.create_task(keep_clean(services.database)),
         asyncio.create_task(keep_ending(services.database)),
+        asyncio.create_task(services.reaper().keep()),
         asyncio.create_task(services.runner.keep()),
         asyncio.create_task(services.runner.beat_while_running()),
         asyncio.create_task(monitor.keep()),

@@ -1,10 +1,12 @@
 """What callers may send: the types that inputs are made of, with their limits."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -143,6 +145,87 @@ _Id = Annotated[int, Field(strict=True, ge=SMALLEST, le=LARGEST), BeforeValidato
 DatabaseId = Annotated[_Id, _id_schema("database")]
 OperationId = Annotated[_Id, _id_schema("operation")]
 ConnectionId = Annotated[_Id, _id_schema("connection")]
+
+
+def _written_out(value: Any) -> Any:
+    """A number, or digits alone, could be taken for seconds as well as for a year."""
+    if value is None or isinstance(value, datetime):
+        return value
+    if isinstance(value, str) and re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        return value
+    raise PydanticCustomError("moment", "Input should be a date and time in ISO 8601, with a zone")
+
+
+LONGEST = timedelta(days=3653)
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+
+
+class Ending(Input):
+    """When something ends; neither field: never."""
+
+    expires_at: Moment | None = Field(
+        None, description="When it ends: with a zone, at most ten years from now"
+    )
+    ttl_seconds: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=int(LONGEST.total_seconds()),
+                description="In place of expires_at: seconds from now",
+            ),
+        ]
+        | None
+    ) = None
+
+    @model_validator(mode="after")
+    def _ends_once(self) -> Self:
+        if self.expires_at is not None and self.ttl_seconds is not None:
+            raise ValueError("give expires_at or ttl_seconds, not both")
+        if self.expires_at is not None:
+            now = datetime.now(UTC)
+            if not now < self.expires_at <= now + LONGEST:
+                raise ValueError("expires_at must be in the future, and within ten years")
+        return self
+
+    @property
+    def end(self) -> datetime | None:
+        if self.ttl_seconds is not None:
+            return datetime.now(UTC) + timedelta(seconds=self.ttl_seconds)
+        return self.expires_at
+
+
+MOST_LABELS = 32
+_KEY = r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?"
+_VALUE = r"[^\x00-\x1f\x7f-\x9f]{0,63}"
+_LABEL_KEY, _LABEL_VALUE, _LABEL = f"^{_KEY}$", f"^{_VALUE}$", f"^{_KEY}(={_VALUE})?$"
+_KEY_TEXT = "a key of 1 to 63 letters, digits and . _ / -, a letter or digit at both ends"
+_VALUE_TEXT = "a value of up to 63 characters, no control characters"
+EXPLAINED |= {
+    _LABEL_KEY: _KEY_TEXT,
+    _LABEL_VALUE: _VALUE_TEXT,
+    _LABEL: f"key=value or key: {_KEY_TEXT}, {_VALUE_TEXT}",
+}
+Labels = Annotated[
+    dict[
+        Annotated[str, Field(pattern=_LABEL_KEY)],
+        Annotated[str, Field(max_length=63, pattern=_LABEL_VALUE)],
+    ],
+    Field(max_length=MOST_LABELS),
+    WithJsonSchema(
+        {
+            "description": f"Up to {MOST_LABELS} labels: {_KEY_TEXT}, {_VALUE_TEXT}",
+            "type": "object",
+            "maxProperties": MOST_LABELS,
+            "propertyNames": {"pattern": _LABEL_KEY},
+            "additionalProperties": {"type": "string", "pattern": _LABEL_VALUE},
+            "examples": [{"suite": "checkout", "ci/run": "4711"}],
+        }
+    ),
+]
+LabelText = Annotated[
+    str, Field(max_length=127, pattern=_LABEL, description=f"`key=value` or `key`: {_KEY_TEXT}")
+]
 
 
 def position(cursor: str | None) -> int | None:

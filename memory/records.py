@@ -48,5 +48,5 @@ def updated_at() -> Any:
     )
 
 
-def moment() -> Any:
-    return Column(DateTime(timezone=True), nullable=True)
+def moment(*, nullable: bool = True) -> Any:
+    return Column(DateTime(timezone=True), nullable=nullable)

@@ -34,6 +34,9 @@ from memory.databases.models import DatabaseEntry
 from memory.databases.repairs import Repairs
 from memory.databases.repository import DatabaseRepository
 from memory.databases.service import DatabaseService
+from memory.ephemeral.repository import EphemeralRepository
+from memory.ephemeral.service import EphemeralService
+from memory.ephemeral.tasks import Reaper
 from memory.idempotency.repository import IdempotencyRepository
 from memory.idempotency.service import IdempotencyService
 from memory.inspection.catalog import CatalogReader
@@ -229,6 +232,18 @@ class Services:
             self.settings,
         )
 
+    def ephemeral(self, session: Session) -> EphemeralService:
+        return EphemeralService(EphemeralRepository(session), self.databases(session))
+
+    def reaper(self) -> Reaper:
+        return Reaper(
+            self.database,
+            self.databases,
+            self.runner,
+            self.settings.reaper_in_use,
+            self.metrics,
+        )
+
     def databases(self, session: Session) -> DatabaseService:
         return DatabaseService(
             DatabaseRepository(session),
@@ -237,4 +252,5 @@ class Services:
             self.master_secret,
             self.operations(session),
             self.runner.worker,
+            self.settings.drop_retention,
         )

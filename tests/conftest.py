@@ -77,7 +77,8 @@ async def control_database(
         DATABASE_URL=SecretStr(prepared.control_url),
         owner_url=SecretStr(prepared.owner_url),
         master_secret=SecretStr(MASTER_SECRET),
-        **{"sql_sessions": SESSIONS, **overrides},
+        # What is dropped is gone, so that tests can see that nothing is left.
+        **{"sql_sessions": SESSIONS, "drop_retention": 0, **overrides},
     )
     engine = create_engine(prepared.owner_url, settings, pooled=False)
     try:
@@ -93,7 +94,10 @@ async def _drop(admin_url: str, url: str, name: str) -> None:
     try:
         exists = await connection.fetchval("SELECT to_regclass('pgtwin.database_meta')")
         rows = await connection.fetch(
-            "SELECT id FROM pgtwin.database_meta WHERE deleted_at IS NULL" if exists else "SELECT"
+            "SELECT id FROM pgtwin.database_meta WHERE deleted_at IS NULL"
+            " UNION SELECT database_id FROM pgtwin.schema_meta"
+            if exists
+            else "SELECT"
         )
         for row in rows if exists else []:
             await connection.execute("SELECT pgtwin_admin.drop_roles($1)", row["id"])

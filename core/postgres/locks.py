@@ -15,6 +15,7 @@ class Lock(IntEnum):
     CONNECTIONS = 7_990_004
     IDEMPOTENCY_CLEANUP = 7_990_010
     CONNECTION_SWEEP = 7_990_011
+    REAPER = 7_990_012
 
 
 def key_of(subject: str) -> int:

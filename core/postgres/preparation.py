@@ -17,7 +17,7 @@ from core.postgres.startup import StartupError, check_server, ensure_database
 OWNER, CONTROL = Identifier("pgtwin_owner"), Identifier("pgtwin_control")
 # Owns the role functions where nobody is superuser.
 ROLES = Identifier("pgtwin_roles")
-PREPARATION_VERSION = 4
+PREPARATION_VERSION = 6
 _NOT_OURS = ("", "postgres", "template0", "template1")
 _OWN_SCHEMAS = ("pgtwin", "pgtwin_admin", "pgtwin_ext", "pgtwin_rt")
 # Roles are shared by all databases of a server, so two preparations can meet in them.

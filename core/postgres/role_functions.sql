@@ -302,7 +302,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION pgtwin_admin.version()
-RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT 5';
+RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT 6';
 
 -- A ticket lets the login of a new database, once, fill it from another: it becomes a member of
 -- the source's owners and has the schemas' names changed, both for the length of a transaction.
@@ -420,6 +420,71 @@ RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 BEGIN
     EXECUTE format('REVOKE %I FROM %I',
         pgtwin_admin.lent_owner(token, environment), session_user);
+END $$;
+
+-- Ends the sessions of a database's logins. Where nobody is superuser, who may do that is a member
+-- of the role: for a moment, for these roles are to be opened again as they were.
+CREATE OR REPLACE FUNCTION pgtwin_admin.end_sessions(database_id bigint)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    is_super CONSTANT boolean := (SELECT rolsuper FROM pg_roles WHERE rolname = current_user);
+    login name;
+BEGIN
+    PERFORM pgtwin_admin.check_id(database_id);
+    -- A transaction sees all sessions as they were when it first looked.
+    PERFORM pg_stat_clear_snapshot();
+    FOR login IN
+        SELECT DISTINCT usename FROM pg_stat_activity
+        WHERE starts_with(usename, 'd' || database_id || '_') AND pid <> pg_backend_pid()
+        ORDER BY usename
+    LOOP
+        IF NOT is_super THEN
+            EXECUTE format('GRANT %I TO %I', login, current_user);
+        END IF;
+        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE usename = login AND pid <> pg_backend_pid();
+        IF NOT is_super THEN
+            EXECUTE format('REVOKE %I FROM %I', login, current_user);
+        END IF;
+    END LOOP;
+END $$;
+
+-- Shuts the doors of a database that stays as it is, and tells which: all that can log in, whatever
+-- they are for, by their place in the index of names. Whoever copies the database is waited for.
+CREATE OR REPLACE FUNCTION pgtwin_admin.close_database(database_id bigint)
+RETURNS name[] LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    logins name[];
+    login name;
+BEGIN
+    PERFORM pgtwin_admin.check_id(database_id);
+    PERFORM pg_advisory_xact_lock(database_id);
+    logins := ARRAY(
+        SELECT rolname FROM pg_roles
+        WHERE rolname >= ('d' || database_id || '_')::name
+          AND rolname < ('d' || database_id || '`')::name AND rolcanlogin
+        ORDER BY rolname);
+    FOREACH login IN ARRAY logins LOOP
+        EXECUTE format('ALTER ROLE %I NOLOGIN', login);
+    END LOOP;
+    PERFORM pgtwin_admin.end_sessions(database_id);
+    RETURN logins;
+END $$;
+
+-- Opens those doors again; one that is no more is passed over.
+CREATE OR REPLACE FUNCTION pgtwin_admin.open_roles(database_id bigint, logins name[])
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    login name;
+BEGIN
+    PERFORM pgtwin_admin.check_id(database_id);
+    FOR login IN
+        SELECT rolname FROM pg_roles
+        WHERE rolname = ANY (logins) AND starts_with(rolname, 'd' || database_id || '_')
+        ORDER BY rolname
+    LOOP
+        EXECUTE format('ALTER ROLE %I LOGIN', login);
+    END LOOP;
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA pgtwin_admin FROM PUBLIC;

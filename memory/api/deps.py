@@ -1,6 +1,6 @@
 """What endpoints ask for, and how it is made for a request: see `memory.api.arguments`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -17,7 +17,10 @@ from memory.api.mounts import is_drop_in
 from memory.connections.models import Connection
 from memory.connections.service import ConnectionService
 from memory.connections.tasks import end_sessions
+from memory.databases import tasks as databases
+from memory.databases.dropping import Dropped
 from memory.databases.service import DatabaseService
+from memory.ephemeral.service import EphemeralService
 from memory.inspection.service import InspectionService
 from memory.operations.runner import OperationRunner
 from memory.operations.service import OperationService
@@ -121,6 +124,10 @@ def database_service(request: Request) -> DatabaseService:
     return services(request).databases(session(request))
 
 
+def ephemeral_service(request: Request) -> EphemeralService:
+    return services(request).ephemeral(session(request))
+
+
 def connection_service(request: Request) -> ConnectionService:
     return services(request).connections(session(request))
 
@@ -129,6 +136,23 @@ def sessions_end(request: Request) -> Callable[[Connection], Callable[[], Awaita
     """For after the commit: what ends the sessions of a connection's role that was closed."""
     database = services(request).database
     return lambda connection: partial(end_sessions, database, connection)
+
+
+def drops_end(request: Request) -> Callable[[Sequence[Dropped]], None]:
+    """For after the commit: what ends the sessions of databases that were dropped, and drops one
+    that no single transaction could."""
+    parts, later = services(request), after_commit(request)
+
+    def end(dropped: Sequence[Dropped]) -> None:
+        kept = [each.database.id for each in dropped if each.restorable_until]
+        if kept:
+            later(partial(databases.end_sessions, parts.database, kept))
+        for each in dropped:
+            if each.operation is not None:
+                run = partial(parts.runner.run, each.operation)
+                later(run, operation_id=each.operation.id)
+
+    return end
 
 
 Caller = Annotated[callers.Caller, Depends(authenticated)]
@@ -141,7 +165,9 @@ Inspection = Annotated[InspectionService, Depends(inspection_service)]
 Uploads = Annotated[UploadService, Depends(upload_service)]
 Kept = Annotated[KeptAnswer, Depends(kept_answer)]
 Databases = Annotated[DatabaseService, Depends(database_service)]
+Ephemeral = Annotated[EphemeralService, Depends(ephemeral_service)]
 Connections = Annotated[ConnectionService, Depends(connection_service)]
 EndSessions = Annotated[
     Callable[[Connection], Callable[[], Awaitable[None]]], Depends(sessions_end)
 ]
+EndDrops = Annotated[Callable[[Sequence[Dropped]], None], Depends(drops_end)]

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from memory.api.mounts import Mount
 from memory.connections import endpoints as connections
 from memory.databases import endpoints as databases
+from memory.ephemeral import endpoints as ephemeral
 from memory.inspection import endpoints as inspection
 from memory.operations import endpoints as operations
 from memory.statements import endpoints as statements
@@ -20,6 +21,7 @@ def mount(app: FastAPI) -> None:
         *shared,
         databases.reads,
         databases.grants,
+        ephemeral.actions,
         operations.reads,
         inspection.reads,
         connections.actions,

@@ -1,50 +1,25 @@
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field
 
 from core.postgres.identifiers import Environment
 from core.postgres.public_address import PublicAddress
 from memory.api.envelope import Answer
 from memory.connections.models import Connection, ConnectionStatus, Mode
-from memory.inputs import ConnectionId, DatabaseAddress, Input, SpaceId, Uid
-
-LONGEST = timedelta(days=3653)
-_TTL = Field(
-    ge=1, le=int(LONGEST.total_seconds()), description="In place of expires_at: seconds from now"
-)
+from memory.inputs import ConnectionId, DatabaseAddress, Ending, Input, SpaceId, Uid
 
 
-class CreateConnection(DatabaseAddress):
+class CreateConnection(DatabaseAddress, Ending):
     env: Environment
     mode: Mode = Field(Mode.READ_WRITE, description="`read_only` can read all, and change nothing")
     name: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] = Field(
         "", description="For people; need not be unique"
     )
-    expires_at: AwareDatetime | None = Field(
-        None, description="When its sessions are ended; at most ten years from now"
-    )
-    ttl_seconds: Annotated[int, _TTL] | None = None
     connection_limit: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None, description="Sessions at a time; none: PGTWIN_CONNECTION_LIMIT"
     )
-
-    @model_validator(mode="after")
-    def _ends_once(self) -> Self:
-        if self.expires_at is not None and self.ttl_seconds is not None:
-            raise ValueError("give expires_at or ttl_seconds, not both")
-        if self.expires_at is not None:
-            now = datetime.now(UTC)
-            if not now < self.expires_at <= now + LONGEST:
-                raise ValueError("expires_at must be in the future, and within ten years")
-        return self
-
-    @property
-    def end(self) -> datetime | None:
-        if self.ttl_seconds is not None:
-            return datetime.now(UTC) + timedelta(seconds=self.ttl_seconds)
-        return self.expires_at
 
 
 class ConnectionAddress(Input):

@@ -10,9 +10,10 @@ from core.clone.errors import (
     SourceChanged,
     TooLargeToClone,
 )
-from memory.api.deps import AfterCommit, Caller, Databases, Runner
+from memory.api.deps import AfterCommit, Caller, Databases, EndDrops, Runner
 from memory.api.envelope import Done, Envelope
 from memory.api.errors import documented
+from memory.api.mounts import is_drop_in
 from memory.api.transactions import TransactionalRoute
 from memory.databases.errors import (
     CreateFailed,
@@ -20,6 +21,7 @@ from memory.databases.errors import (
     DropFailed,
     ModifyFailed,
     NameTaken,
+    Protected,
     SpaceNotFound,
 )
 from memory.databases.schemas import (
@@ -30,7 +32,9 @@ from memory.databases.schemas import (
     DatabaseDetail,
     DatabasePage,
     DatabaseRef,
+    DescribeDatabase,
     DropDatabase,
+    DroppedRef,
     ListDatabases,
     ModifyDescription,
 )
@@ -80,19 +84,21 @@ async def clone_database(
     return Envelope(data=CloneRef.of_operation(operation))
 
 
-@actions.post("/drop_database", responses=documented(SpaceNotFound, DatabaseNotFound, DropFailed))
+@actions.post(
+    "/drop_database",
+    response_model=Envelope[DroppedRef],
+    responses=documented(SpaceNotFound, DatabaseNotFound, Protected, DropFailed),
+)
 async def drop_database(
-    body: DropDatabase,
-    caller: Caller,
-    databases: Databases,
-    runner: Runner,
-    after_commit: AfterCommit,
+    body: DropDatabase, caller: Caller, databases: Databases, end_drops: EndDrops
 ) -> Done:
-    """Drop a database with all that is in it; its name is free at once."""
-    operation = await databases.drop(caller, body)
-    if operation is not None:
-        after_commit(lambda: runner.run(operation), operation_id=operation.id)
-    return Done()
+    """Drop a database with all that is in it; its name is free at once, and for a while it can be
+    restored."""
+    dropped = await databases.drop(caller, body)
+    end_drops([dropped])
+    if is_drop_in():
+        return Done()
+    return Envelope(data=DroppedRef.of_drop(dropped.database, dropped.restorable_until))
 
 
 @actions.post(
@@ -130,7 +136,10 @@ async def list_databases(
 
 @reads.get("/databases/{database_id}", responses=documented(DatabaseNotFound))
 async def describe_database(
-    database_id: DatabaseId, caller: Caller, databases: Databases
+    database_id: DatabaseId,
+    query: Annotated[DescribeDatabase, Query()],
+    caller: Caller,
+    databases: Databases,
 ) -> Envelope[DatabaseDetail]:
     """One database with both its schemas, their sizes and stamps."""
-    return Envelope(data=await databases.describe(caller, database_id))
+    return Envelope(data=await databases.describe(caller, database_id, query))

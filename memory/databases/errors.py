@@ -46,3 +46,19 @@ class SpaceNotFound(AppError):
     code, status = 25015, 404
     predecessor = "SpaceIDNotExistError"
     remedy = "Compare the space_id with GET /v1/databases."
+
+
+class Protected(AppError):
+    """The database is protected and can't be dropped."""
+
+    code, status = 25004, 409
+    predecessor = "-"
+    remedy = "If it is to go all the same, take the protection away with set_protection first."
+
+
+class NotRestorable(AppError):
+    """There is no such dropped database, or it can't be restored any more."""
+
+    code, status = 25005, 404
+    predecessor = "-"
+    remedy = "Compare the id with GET /v1/databases?include_dropped=true."

@@ -1,9 +1,11 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -12,8 +14,10 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     String,
+    Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from core.postgres.identifiers import Environment
@@ -31,8 +35,16 @@ class DatabaseStatus(StrEnum):
     CLONING = "cloning"
 
 
+# Of a database that was dropped and can be brought back, as it is shown; it is in no row.
+DROPPED = "dropped"
+
+
 class DatabaseMeta(ControlRow, table=True):
-    """A database that was handed out; with `deleted_at`, the tombstone of one."""
+    """A database that was handed out; with `deleted_at`, the tombstone of one.
+
+    With `restorable_until` too, all of it is there yet: its logins, those in `closed_roles`, are
+    shut until it is restored or purged.
+    """
 
     __tablename__ = "database_meta"
     __table_args__ = (
@@ -47,7 +59,26 @@ class DatabaseMeta(ControlRow, table=True):
         Index("ix_database_meta_uid", "uid", "id"),
         Index("ix_database_meta_space_id", "space_id", "id"),
         Index("ix_database_meta_name", "name"),
+        Index(
+            "ix_database_meta_expires_at",
+            "expires_at",
+            postgresql_where=text("expires_at IS NOT NULL AND deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_database_meta_restorable_until",
+            "restorable_until",
+            postgresql_where=text("restorable_until IS NOT NULL"),
+        ),
+        Index(
+            "ix_database_meta_labels",
+            "labels",
+            postgresql_using="gin",
+            postgresql_where=text("labels <> '{}'::jsonb"),
+        ),
         CheckConstraint("id >= 2147483648", name="id_is_wide"),
+        CheckConstraint(
+            "restorable_until IS NULL OR deleted_at IS NOT NULL", name="only_dropped_is_restorable"
+        ),
     )
 
     id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
@@ -76,6 +107,14 @@ class DatabaseMeta(ControlRow, table=True):
     owners_apart: bool = Field(
         default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false"))
     )
+    labels: dict[str, str] = Field(
+        default={}, sa_column=Column(JSONB, nullable=False, server_default=text("'{}'"))
+    )
+    protected: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false"))
+    )
+    restorable_until: datetime | None = Field(default=None, sa_column=moment())
+    closed_roles: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
 
 
 class SchemaMeta(ControlRow, table=True):
@@ -136,3 +175,28 @@ class DatabaseEntry:
     schemas: Mapping[Environment, str]
     apps: frozenset[str]
     owners_apart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFilter:
+    """Labels that a database carries all of.
+
+    Attributes:
+        pairs: with these values.
+        keys: with any value.
+    """
+
+    pairs: Sequence[Mapping[str, str]] = ()
+    keys: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.pairs or self.keys)
+
+    @classmethod
+    def of(cls, given: Sequence[str]) -> Self:
+        """From texts of the form `key=value` or `key`."""
+        split = [text.partition("=") for text in given]
+        return cls(
+            [{key: value} for key, sign, value in split if sign],
+            [key for key, sign, _ in split if not sign],
+        )

@@ -17,7 +17,8 @@ class Repairs:
     """Brings the two together again without losing data that has an owner.
 
     A schema whose database is live gets its row back; one whose database is not is dropped.
-    A live database gets the schemas and roles back that it lacks, empty.
+    A live database gets the schemas and roles back that it lacks, empty. One that was dropped and
+    can be restored counts as live, and stays shut.
     """
 
     def __init__(
@@ -42,9 +43,13 @@ class Repairs:
             What was done.
         """
         database_id = _id_in(name)
-        database = await self._databases.find(database_id, uid=None, space_id="", lock=True)
+        database = await self._databases.find(
+            database_id, uid=None, space_id="", lock=True, or_dropped=True
+        )
         if database is not None:
             await self._complete(database, owners_apart=kind == "login of both owners")
+            if database.deleted_at is not None:
+                await self._databases.close_again(database_id)
             done = f"completed the database {database_id}"
         elif kind == "role without database":
             await self._databases.drop_schemas(database_id, [])

@@ -2,24 +2,34 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import asyncpg
+import orjson
 
-from core.catalog.reader import QUERIES, LockNeed, droppable
-from core.postgres.engine import Session
+from core.catalog.reader import QUERIES
 from core.postgres.identifiers import Environment, RoleName, SchemaName, literal
 from core.postgres.locks import Lock, hold
 from memory.caller import ANY_SPACE
-from memory.databases.models import DatabaseEntry, DatabaseMeta, DatabaseStatus, SchemaMeta
+from memory.databases.models import (
+    DatabaseEntry,
+    DatabaseMeta,
+    DatabaseStatus,
+    LabelFilter,
+    SchemaMeta,
+)
+from memory.databases.removal import DatabaseRemoval
 
 _LIVE = f"deleted_at IS NULL AND status = '{DatabaseStatus.READY}'"
 # The same of a row that is found by its id, in words that the partial index on live names does
 # not answer: PostgreSQL, while it has no statistics, takes that index for as good as the primary
 # key, and reads it from end to end.
 _IS_LIVE = f"coalesce(deleted_at, 'infinity') = 'infinity' AND status = '{DatabaseStatus.READY}'"
+# Dropped, and all there.
+_IS_KEPT = "restorable_until > now()"
 _NAMES = tuple(DatabaseMeta.model_fields)
 _COLUMNS = ", ".join(_NAMES)
 _SCHEMA_NAMES = tuple(SchemaMeta.model_fields)
 _FIND = f"""
-SELECT {_COLUMNS} FROM pgtwin.database_meta WHERE id = $1 AND {_IS_LIVE}
+SELECT {_COLUMNS} FROM pgtwin.database_meta
+WHERE id = $1 AND ({_IS_LIVE} OR $4 AND {_IS_KEPT})
   AND CASE WHEN $3 <> '' THEN space_id = $3 ELSE $2::text IS NULL OR uid = $2 END
 """
 # Sizes are read through the catalog's own query, for the schemas that the rows name.
@@ -32,19 +42,13 @@ JOIN pgtwin.schema_meta s ON s.database_id = d.id
 LEFT JOIN LATERAL (
     {QUERIES["schema_sizes"].replace(":schema_names", "ARRAY[s.schema_name::name]")}
 ) z ON true
-WHERE d.id = $1 AND {_IS_LIVE}
+WHERE d.id = $1 AND ({_IS_LIVE} OR $5 AND {_IS_KEPT})
   AND ($2::text IS NULL OR d.uid = $2 OR d.space_id = ANY ($3::text[])
        OR ($4 AND d.space_id <> ''))
 ORDER BY s.env
 """
 
 
-_NEED = f"""
-SELECT named.schema_names, need.*
-FROM (SELECT array_agg(schema_name::text) AS schema_names FROM pgtwin.schema_meta
-      WHERE database_id = $1) AS named,
-LATERAL ({QUERIES["lock_need"].replace(":schema_names", "named.schema_names")}) AS need
-"""
 _ENTRY = f"""
 SELECT d.uid, d.space_id, d.owners_apart, s.envs, s.schema_names,
        ARRAY(SELECT app_id FROM pgtwin.app_grant WHERE database_id = d.id) AS apps
@@ -57,8 +61,9 @@ WHERE d.id = $1 AND {_IS_LIVE}
 _INSERT = """
 WITH made AS (
     INSERT INTO pgtwin.database_meta
-        (id, uid, name, description, space_id, status, create_by, update_by)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        (id, uid, name, description, space_id, status, create_by, update_by,
+         expires_at, labels, protected)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $12, $13::text::jsonb, $14)
     ON CONFLICT (uid, space_id, name) WHERE deleted_at IS NULL DO NOTHING
     RETURNING id
 ), schemas AS (
@@ -70,11 +75,8 @@ SELECT id FROM made
 """
 
 
-class DatabaseRepository:
+class DatabaseRepository(DatabaseRemoval):
     """Rows of `database_meta` and `schema_meta`, and the schemas and roles they stand for."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     async def insert(self, database: DatabaseMeta, schemas: Sequence[SchemaMeta]) -> bool:
         """Add a database with its schemas; False when its name is taken, by one being created
@@ -92,6 +94,9 @@ class DatabaseRepository:
             [schema.id for schema in schemas],
             [schema.env.value for schema in schemas],
             [schema.schema_name for schema in schemas],
+            database.expires_at,
+            orjson.dumps(database.labels).decode(),
+            database.protected,
         )
         return inserted is not None
 
@@ -110,19 +115,35 @@ class DatabaseRepository:
         )
 
     async def find(
-        self, database_id: int, *, uid: str | None, space_id: str, lock: bool = False
+        self,
+        database_id: int,
+        *,
+        uid: str | None,
+        space_id: str,
+        lock: bool = False,
+        or_dropped: bool = False,
     ) -> DatabaseMeta | None:
-        """A live database of the space, or without a space of the uid; uid None: of anybody."""
+        """A live database of the space, or without a space of the uid; uid None: of anybody.
+
+        Args:
+            or_dropped: or one that was dropped and can be restored.
+        """
         row = await self._session.fetchrow(
             _FIND + (" FOR UPDATE" if lock else ""),
             database_id,
             uid,
             space_id,
+            or_dropped,
         )
         return DatabaseMeta.of(row) if row else None
 
     async def find_whole(
-        self, database_id: int, *, uid: str | None, spaces: Collection[str]
+        self,
+        database_id: int,
+        *,
+        uid: str | None,
+        spaces: Collection[str],
+        or_dropped: bool = False,
     ) -> Sequence[asyncpg.Record] | None:
         """A live database of the uid or of one of the spaces, a row for each of its schemas.
 
@@ -130,9 +151,10 @@ class DatabaseRepository:
 
         Args:
             uid: None: a database of anybody.
+            or_dropped: or one that was dropped and can be restored.
         """
         rows = await self._session.fetch(
-            _WHOLE, database_id, uid, list(spaces), ANY_SPACE in spaces
+            _WHOLE, database_id, uid, list(spaces), ANY_SPACE in spaces, or_dropped
         )
         return rows or None
 
@@ -175,6 +197,8 @@ class DatabaseRepository:
         uid: str | None,
         space_id: str | None,
         name_prefix: str | None,
+        labels: LabelFilter,
+        or_dropped: bool,
         before: int | None,
         limit: int,
     ) -> Sequence[DatabaseMeta]:
@@ -182,9 +206,12 @@ class DatabaseRepository:
 
         Args:
             visible_to: only what this uid, or one of the spaces, owns; None: all.
+            labels: only what carries all of them.
+            or_dropped: and those that were dropped and can be restored.
             before: only ids below this one.
         """
-        conditions, values = [_LIVE], list[Any]()
+        conditions = [f"({_LIVE} OR {_IS_KEPT})" if or_dropped else _LIVE]
+        values = list[Any]()
 
         def require(condition: str, *given: Any) -> None:
             places = [f"${len(values) + 1 + place}" for place in range(len(given))]
@@ -203,6 +230,13 @@ class DatabaseRepository:
             require("space_id = {}", space_id)
         if name_prefix:
             require("starts_with(name, {})", name_prefix)
+        if labels:
+            # As the partial index has it.
+            require("labels <> '{{}}'::jsonb")
+        for pair in labels.pairs:
+            require("labels @> {}::text::jsonb", orjson.dumps(pair).decode())
+        if labels.keys:
+            require("labels ?& {}", labels.keys)
         if before is not None:
             require("id < {}", before)
         rows = await self._session.fetch(
@@ -227,14 +261,6 @@ class DatabaseRepository:
         )
         return owner
 
-    async def schemas(self, database_id: int) -> Sequence[SchemaMeta]:
-        rows = await self._session.fetch(
-            f"SELECT {', '.join(_SCHEMA_NAMES)} FROM pgtwin.schema_meta WHERE database_id = $1"
-            " ORDER BY env",
-            database_id,
-        )
-        return [_schema(dict(row)) for row in rows]
-
     async def set_description(
         self, database: DatabaseMeta, description: str | None, acting_uid: str
     ) -> None:
@@ -244,57 +270,6 @@ class DatabaseRepository:
             description,
             acting_uid,
         )
-
-    async def bury(self, database_id: int, acting_uid: str) -> None:
-        """Leave the tombstone: the name is free, the schemas' rows are gone."""
-        await self._session.execute(
-            "WITH gone AS (DELETE FROM pgtwin.schema_meta WHERE database_id = $1)"
-            " UPDATE pgtwin.database_meta SET deleted_at = now(), update_by = $2 WHERE id = $1",
-            database_id,
-            acting_uid,
-        )
-
-    async def bury_name(self, database_id: int, acting_uid: str) -> None:
-        """Take the database away from its user, and end its sessions; the rest follows."""
-        await self._session.execute(
-            "UPDATE pgtwin.database_meta SET deleted_at = now(), update_by = $2 WHERE id = $1",
-            database_id,
-            acting_uid,
-        )
-        await self._send(
-            [
-                f"SELECT pg_advisory_xact_lock({database_id})",
-                f"SELECT pgtwin_admin.close_roles({database_id})",
-            ]
-        )
-
-    async def drop_rest(self, database_id: int) -> None:
-        """Drop what is left of a database whose name is buried, with its schemas' rows."""
-        schemas = await self.schemas(database_id)
-        await self.drop_schemas(database_id, [SchemaName(each.schema_name) for each in schemas])
-        await self._session.execute(
-            "DELETE FROM pgtwin.schema_meta WHERE database_id = $1", database_id
-        )
-
-    async def forget_schema(self, name: str) -> None:
-        await self._session.execute("DELETE FROM pgtwin.schema_meta WHERE schema_name = $1", name)
-
-    async def drop_batch(self, database_id: int, limit: int) -> int:
-        """Drop up to so many objects of a database's schemas; gives how many there were."""
-        names = [schema.schema_name for schema in await self.schemas(database_id)]
-        statements = await droppable(self._session, names, limit)
-        if statements:
-            await self._send(statements)
-        return len(statements)
-
-    async def locks_needed(self, database_id: int) -> tuple[list[SchemaName], LockNeed]:
-        """A database's schemas, and what dropping them in one transaction would take of the
-        server's locks."""
-        row = await self._session.fetchrow(_NEED, database_id)
-        if row is None:
-            raise RuntimeError("an aggregate has a row")
-        names = [SchemaName(name) for name in row["schema_names"] or ()]
-        return names, LockNeed(row["needed"], row["room"], row["objects"], row["tables"])
 
     async def add_ticket(
         self,
@@ -407,25 +382,3 @@ class DatabaseRepository:
                 "SELECT owners_apart FROM pgtwin.database_meta WHERE id = $1", database_id
             )
         )
-
-    async def drop_schemas(self, database_id: int, names: Sequence[SchemaName]) -> None:
-        """End the roles' sessions, drop the schemas and then the roles, in one message.
-
-        Whoever copies the database is waited for, and others are kept from it until the end.
-        """
-        await self._send(
-            [
-                f"SELECT pg_advisory_xact_lock({database_id})",
-                f"SELECT pgtwin_admin.close_roles({database_id})",
-                *(f"DROP SCHEMA IF EXISTS {name} CASCADE" for name in names),
-                f"SELECT pgtwin_admin.drop_roles({database_id})",
-            ]
-        )
-
-    async def _send(self, statements: Sequence[str]) -> None:
-        """Several statements in one message, inside the session's transaction."""
-        await self._session.execute("; ".join(statements))
-
-
-def _schema(row: dict[str, Any]) -> SchemaMeta:
-    return SchemaMeta.of(row | {"env": Environment(row["env"])})

@@ -8,21 +8,34 @@ from pydantic import Field
 
 from core.postgres.identifiers import Environment
 from memory.api.envelope import Answer
-from memory.databases.models import DatabaseMeta
+from memory.databases.models import DROPPED, DatabaseMeta, DatabaseStatus
 from memory.inputs import (
+    MOST_LABELS,
     AppId,
     DatabaseAddress,
     DatabaseName,
     Description,
+    Ending,
     Environments,
     Input,
+    Labels,
+    LabelText,
     SpaceId,
     Uid,
 )
 from memory.operations.models import Operation
 
 
-class CreateDatabase(Input):
+class Lifecycle(Ending):
+    """What becomes of a database, as it is said when it is made."""
+
+    V1_ONLY = frozenset({"expires_at", "ttl_seconds", "labels", "protected"})
+
+    labels: Labels = Field(default_factory=dict)
+    protected: bool = Field(False, description="A protected database can't be dropped")
+
+
+class CreateDatabase(Lifecycle):
     database_name: DatabaseName
     uid: Uid | None = None
     description: Description | None = None
@@ -30,7 +43,11 @@ class CreateDatabase(Input):
 
 
 class DropDatabase(DatabaseAddress):
-    pass
+    V1_ONLY = frozenset({"purge"})
+
+    purge: bool = Field(
+        False, description="At once and for good; also of one that was dropped before"
+    )
 
 
 class CloneData(StrEnum):
@@ -38,8 +55,8 @@ class CloneData(StrEnum):
     NONE = "none"
 
 
-class CloneDatabase(DatabaseAddress):
-    V1_ONLY = frozenset({"env", "data"})
+class CloneDatabase(DatabaseAddress, Lifecycle):
+    V1_ONLY = Lifecycle.V1_ONLY | {"env", "data"}
 
     new_database_name: DatabaseName
     env: Environments = Field(
@@ -60,12 +77,21 @@ class ModifyDescription(DatabaseAddress):
     description: Description | None = None
 
 
+INCLUDE_DROPPED = Field(False, description="Also those that were dropped and can be restored")
+
+
+class DescribeDatabase(Input):
+    include_dropped: bool = INCLUDE_DROPPED
+
+
 class ListDatabases(Input):
     """Filters and page of a listing, as query parameters."""
 
     uid: Uid | None = None
     space_id: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] | None = None
     name_prefix: Annotated[str, Field(max_length=20, pattern=r"^[^\x00]*$")] | None = None
+    label: list[LabelText] = Field([], max_length=MOST_LABELS)
+    include_dropped: bool = INCLUDE_DROPPED
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[str, Field(max_length=100)] | None = None
 
@@ -77,6 +103,19 @@ class DatabaseRef(Answer):
     @classmethod
     def of(cls, database: DatabaseMeta) -> Self:
         return cls(database_id=database.id, database_id_str=str(database.id))
+
+
+class DroppedRef(DatabaseRef):
+    """A database that was dropped."""
+
+    restorable_until: datetime | None = Field(
+        description="Until when restore_database brings it back; null: it is gone"
+    )
+
+    @classmethod
+    def of_drop(cls, database: DatabaseMeta, restorable_until: datetime | None) -> Self:
+        ref = DatabaseRef.of(database)
+        return cls(**ref.__dict__, restorable_until=restorable_until)
 
 
 class CloneRef(DatabaseRef):
@@ -100,12 +139,18 @@ class DatabaseSummary(DatabaseRef):
     name: str
     description: str | None
     space_id: str
-    status: str
+    status: str = Field(
+        description=", ".join(f"`{status}`" for status in (DatabaseStatus.READY, DROPPED))
+    )
+    labels: dict[str, str]
+    protected: bool
     create_at: datetime
     update_at: datetime
     create_by: str
     update_by: str
     expires_at: datetime | None
+    dropped_at: datetime | None
+    restorable_until: datetime | None
 
     @classmethod
     def of(cls, database: DatabaseMeta) -> Self:
@@ -153,7 +198,14 @@ class DatabasePage(Answer):
 def _summary(row: Mapping[str, Any] | asyncpg.Record) -> dict[str, Any]:
     """The fields of a summary, from a row of `database_meta`."""
     fields = {name: row[name] for name in _SUMMARY}
-    return fields | {"database_id": row["id"], "database_id_str": str(row["id"])}
+    if row["deleted_at"] is not None:
+        fields["status"] = DROPPED
+    return fields | {
+        "database_id": row["id"],
+        "database_id_str": str(row["id"]),
+        "dropped_at": row["deleted_at"],
+    }
 
 
-_SUMMARY = tuple(DatabaseSummary.model_fields.keys() - DatabaseRef.model_fields.keys())
+_OTHERWISE = DatabaseRef.model_fields.keys() | {"dropped_at"}
+_SUMMARY = tuple(DatabaseSummary.model_fields.keys() - _OTHERWISE)

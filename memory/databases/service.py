@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 from core.clone.errors import CloneFailed
 from core.ids import IdGenerator
@@ -6,16 +7,24 @@ from core.postgres.errors import failing_as
 from core.postgres.identifiers import Environment, SchemaName
 from memory.audit.service import AuditTrail
 from memory.caller import ANY_SPACE, Caller, Scope
+from memory.databases.dropping import Dropped, Dropping
 from memory.databases.errors import (
     CreateFailed,
     DatabaseNotFound,
     DropFailed,
     ModifyFailed,
     NameTaken,
+    Protected,
     SpaceNotFound,
 )
-from memory.databases.handlers import SHARE_OF_LOCKS, copy_ticket
-from memory.databases.models import DatabaseEntry, DatabaseMeta, DatabaseStatus, SchemaMeta
+from memory.databases.handlers import copy_ticket
+from memory.databases.models import (
+    DatabaseEntry,
+    DatabaseMeta,
+    DatabaseStatus,
+    LabelFilter,
+    SchemaMeta,
+)
 from memory.databases.repairs import own_verifiers, verifiers
 from memory.databases.repository import DatabaseRepository
 from memory.databases.schemas import (
@@ -26,7 +35,9 @@ from memory.databases.schemas import (
     DatabaseDetail,
     DatabasePage,
     DatabaseSummary,
+    DescribeDatabase,
     DropDatabase,
+    Lifecycle,
     ListDatabases,
     ModifyDescription,
 )
@@ -49,8 +60,10 @@ class DatabaseService:
         master_secret: str,
         operations: OperationService,
         worker: str,
+        retention: float,
     ) -> None:
         self._databases = databases
+        self.dropping = Dropping(databases, operations, ids, worker, retention)
         self._operations = operations
         self._worker = worker
         self._audit = audit
@@ -67,9 +80,7 @@ class DatabaseService:
         """
         acting = caller.acting_uid(body.uid, body.space_id)
         caller.require(Scope.DATABASES_WRITE)
-        owner = acting
-        if body.space_id:
-            owner = await self._databases.space_owner(body.space_id, lock=True) or acting
+        owner = await self._owner_in(body.space_id, acting)
         with failing_as(CreateFailed):
             database = DatabaseMeta.model_construct(
                 id=self._ids.next(),
@@ -80,15 +91,17 @@ class DatabaseService:
                 status=DatabaseStatus.READY,
                 create_by=acting,
                 update_by=acting,
+                **_lifecycle(body),
             )
             await self._make(database)
-        await self._record(caller, acting, "create_database", database)
+        await self.record(caller, acting, "create_database", database)
         return database
 
     async def clone(self, caller: Caller, body: CloneDatabase) -> Operation:
         """Make an empty and invisible database, and the operation that fills it.
 
-        The copy is in the source's space and has its owner and description.
+        The copy is in the source's space and has its owner and description; an expiry, labels and
+        protection are its own.
 
         Raises:
             NotAuthorized, SpaceNotFound, DatabaseNotFound, NameTaken, CloneFailed
@@ -104,6 +117,7 @@ class DatabaseService:
                 status=DatabaseStatus.CLONING,
                 create_by=acting,
                 update_by=acting,
+                **_lifecycle(body),
             )
             targets = {each.env: each for each in await self._make(copy)}
             found = {each.env: each for each in await self._databases.schemas(source.id)}
@@ -121,33 +135,38 @@ class DatabaseService:
             await self._databases.add_ticket(operation.id, digest, source.id, copy.id, names)
             await self._databases.make_readers(source.id, copy.id, names)
             await self._operations.add(operation)
-        await self._record(caller, acting, "clone_database", copy)
+        await self.record(caller, acting, "clone_database", copy)
         return operation
 
-    async def drop(self, caller: Caller, body: DropDatabase) -> Operation | None:
-        """Drop a database; its tombstone stays and its name is free.
-
-        Returns:
-            None when all of it is dropped; for a database that one transaction can't lock,
-            the operation that drops it.
+    async def drop(self, caller: Caller, body: DropDatabase) -> Dropped:
+        """Drop a database; its name is free.
 
         Raises:
-            NotAuthorized, SpaceNotFound, DatabaseNotFound, DropFailed
+            NotAuthorized, SpaceNotFound, DatabaseNotFound, Protected, DropFailed
         """
-        acting, database = await self.admit(caller, body)
-        operation = None
+        acting, database = await self.admit(caller, body, or_dropped=body.purge)
+        if database.protected:
+            raise Protected
         with failing_as(DropFailed):
-            names, need = await self._databases.locks_needed(database.id)
-            if need.needed < need.room // SHARE_OF_LOCKS:
-                await self._databases.drop_schemas(database.id, names)
-                await self._databases.bury(database.id, acting)
-            else:
-                operation = self._operation("drop_database", acting, database.id)
-                operation.total = need.objects
-                await self._databases.bury_name(database.id, acting)
-                await self._operations.add(operation)
-        await self._record(caller, acting, "drop_database", database)
-        return operation
+            dropped = await self.dropping.drop(database, acting, purge=body.purge)
+        if dropped is None:
+            raise RuntimeError("the first drop of a transaction has room")
+        await self.record_drop(caller, acting, dropped)
+        return dropped
+
+    async def revive(
+        self, database: DatabaseMeta, new_name: str | None, acting: str
+    ) -> DatabaseMeta | None:
+        """Give a database back that was dropped and is locked; None when the name is taken.
+
+        In a space that has got another owner meanwhile, it becomes his.
+        """
+        owner = await self._owner_in(database.space_id, database.uid)
+        return await self.dropping.restore(database, owner, new_name or database.name, acting)
+
+    async def record_drop(self, caller: Caller, acting: str, dropped: Dropped) -> None:
+        action = "purge_database" if dropped.database.deleted_at else "drop_database"
+        await self.record(caller, acting, action, dropped.database)
 
     async def modify_description(self, caller: Caller, body: ModifyDescription) -> None:
         """Set the description; without one it is cleared.
@@ -158,7 +177,7 @@ class DatabaseService:
         acting, database = await self.admit(caller, body)
         with failing_as(ModifyFailed):
             await self._databases.set_description(database, body.description, acting)
-        await self._record(caller, acting, "modify_db_description", database)
+        await self.record(caller, acting, "modify_db_description", database)
 
     async def grant_app(self, caller: Caller, body: AppGrant) -> None:
         """Let an application run SQL in the database for its end users, row by row.
@@ -169,7 +188,7 @@ class DatabaseService:
         acting, database = await self.admit(caller, body)
         with failing_as(ModifyFailed):
             await self._databases.grant_app(database.id, body.app_id, acting)
-        await self._record(caller, acting, "grant_app", database, app=body.app_id)
+        await self.record(caller, acting, "grant_app", database, app=body.app_id)
 
     async def revoke_app(self, caller: Caller, body: AppGrant) -> None:
         """Take that back; an application that was not granted it is no error.
@@ -180,21 +199,34 @@ class DatabaseService:
         acting, database = await self.admit(caller, body)
         with failing_as(ModifyFailed):
             await self._databases.revoke_app(database.id, body.app_id)
-        await self._record(caller, acting, "revoke_app", database, app=body.app_id)
+        await self.record(caller, acting, "revoke_app", database, app=body.app_id)
 
     async def admit(
-        self, caller: Caller, body: DatabaseAddress, scope: Scope = Scope.DATABASES_WRITE
+        self,
+        caller: Caller,
+        body: DatabaseAddress,
+        scope: Scope = Scope.DATABASES_WRITE,
+        *,
+        or_dropped: bool = False,
     ) -> tuple[str, DatabaseMeta]:
         """The acting uid and the database, locked, for a caller that may change it.
+
+        Args:
+            or_dropped: or one that was dropped and can be restored; a space may have no other.
 
         Raises:
             NotAuthorized, SpaceNotFound, DatabaseNotFound
         """
-        acting = caller.acting_uid(body.uid, body.space_id)
-        if body.space_id and await self._databases.space_owner(body.space_id) is None:
-            raise SpaceNotFound(f"The space {body.space_id} does not exist")
+        if or_dropped:
+            acting = caller.acting_uid(body.uid, body.space_id)
+        else:
+            acting = await self.admit_to(caller, body.uid, body.space_id)
         database = await self._databases.find(
-            body.database_id, uid=acting, space_id=body.space_id, lock=True
+            body.database_id,
+            uid=acting,
+            space_id=body.space_id,
+            lock=True,
+            or_dropped=or_dropped,
         )
         if database is None and body.space_id:
             raise SpaceNotFound(
@@ -204,6 +236,22 @@ class DatabaseService:
             raise DatabaseNotFound
         caller.require(scope)
         return acting, database
+
+    async def admit_to(self, caller: Caller, uid: str | None, space_id: str) -> str:
+        """The acting uid, in a space that there is, or in none.
+
+        Raises:
+            NotAuthorized, SpaceNotFound
+        """
+        acting = caller.acting_uid(uid, space_id)
+        if space_id and await self._databases.space_owner(space_id) is None:
+            raise SpaceNotFound(f"The space {space_id} does not exist")
+        return acting
+
+    async def _owner_in(self, space_id: str, otherwise: str) -> str:
+        """Who owns what is in a space; `otherwise` where that is decided now, or without one."""
+        owner = await self._databases.space_owner(space_id, lock=True) if space_id else None
+        return owner or otherwise
 
     async def require_visible(self, caller: Caller, database_id: int, scope: Scope) -> None:
         """Refuse a caller who may not look at a live database.
@@ -244,13 +292,20 @@ class DatabaseService:
                 database_id, own_verifiers(self._master_secret, database_id)
             )
 
-    async def describe(self, caller: Caller, database_id: int) -> DatabaseDetail:
+    async def describe(
+        self, caller: Caller, database_id: int, query: DescribeDatabase
+    ) -> DatabaseDetail:
         """A database with both its schemas and their sizes.
 
         Raises:
             DatabaseNotFound, NotAuthorized
         """
-        found = await self._databases.find_whole(database_id, uid=caller.uid, spaces=caller.spaces)
+        found = await self._databases.find_whole(
+            database_id,
+            uid=caller.uid,
+            spaces=caller.spaces,
+            or_dropped=query.include_dropped,
+        )
         if found is None:
             raise DatabaseNotFound
         caller.require(Scope.DATABASES_READ)
@@ -271,6 +326,8 @@ class DatabaseService:
             uid=query.uid,
             space_id=query.space_id,
             name_prefix=query.name_prefix,
+            labels=LabelFilter.of(query.label),
+            or_dropped=query.include_dropped,
             before=position(query.cursor),
             limit=query.limit + 1,
         )
@@ -320,9 +377,10 @@ class DatabaseService:
             for environment in Environment
         ]
 
-    async def _record(
+    async def record(
         self, caller: Caller, acting: str, action: str, database: DatabaseMeta, **details: str
     ) -> None:
+        """Note in the audit what was done to a database."""
         await self._audit.record(
             action,
             acting,
@@ -336,6 +394,10 @@ class DatabaseService:
                 **details,
             },
         )
+
+
+def _lifecycle(body: Lifecycle) -> dict[str, Any]:
+    return {"expires_at": body.end, "labels": body.labels, "protected": body.protected}
 
 
 def _may_look(caller: Caller, found: DatabaseEntry) -> bool:

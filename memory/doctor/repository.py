@@ -7,9 +7,10 @@ from core.postgres.engine import Session
 # Each row is one difference between the catalog and the control schema.
 _DRIFT = r"""
     WITH live AS (
-        -- A large drop goes on after the database is gone for its user.
+        -- What was dropped may be restored; and a large drop goes on after the database is gone
+        -- for its user.
         SELECT id, owners_apart FROM pgtwin.database_meta AS m
-        WHERE deleted_at IS NULL
+        WHERE deleted_at IS NULL OR restorable_until IS NOT NULL
            OR EXISTS (SELECT FROM pgtwin.schema_meta WHERE database_id = m.id)
     ), expected_role AS (
         SELECT live.id, 'd' || live.id || suffix AS name
@@ -101,6 +102,16 @@ _SERVER = """
 """
 
 
+# Still due, and for a reason that does not pass by itself.
+_PUT_OFF = """
+    SELECT d.id, r.reason FROM pgtwin.reaper_delay r
+    JOIN pgtwin.database_meta d ON d.id = r.database_id
+    WHERE (r.failures > 0 OR r.reason = 'protected')
+      AND (d.deleted_at IS NULL AND d.expires_at <= now() OR d.restorable_until <= now())
+    ORDER BY r.retry_at, d.id LIMIT 5
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Drift:
     """One difference between the catalog and the control schema."""
@@ -118,6 +129,10 @@ class DoctorRepository:
 
     async def server(self) -> dict[str, Any]:
         return dict(await self._session.fetchrow(_SERVER) or {})
+
+    async def put_off(self) -> Sequence[tuple[int, str]]:
+        """Databases that the reaper should have dropped, and why it did not."""
+        return [(row["id"], row["reason"]) for row in await self._session.fetch(_PUT_OFF)]
 
     async def drift(self) -> Sequence[Drift]:
         return [Drift(**row) for row in await self._session.fetch(_DRIFT)]

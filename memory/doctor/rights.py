@@ -77,6 +77,9 @@ _RIGHTS = (
             "release_connection(bigint, bigint)",
             "close_connection(bigint, bigint)",
             "drop_connection(bigint, bigint)",
+            "end_sessions(bigint)",
+            "close_database(bigint)",
+            "open_roles(bigint, name[])",
             "version()",
         )
     ),
@@ -87,6 +90,7 @@ _RIGHTS = (
     _table("app_grant", "SELECT, INSERT, DELETE"),
     _table("connection", "SELECT, INSERT, UPDATE"),
     _table("retired_role", "SELECT, INSERT, DELETE"),
+    _table("reaper_delay", "SELECT, INSERT, UPDATE, DELETE"),
     _table("audit_entry", "SELECT, INSERT"),
     _table("instance_lease", "SELECT, UPDATE"),
     _table("operation", "SELECT, INSERT, UPDATE"),

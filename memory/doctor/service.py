@@ -59,12 +59,14 @@ async def examine(settings: Settings, database: Database) -> list[Finding]:
         ]
     facts = await database.transaction(lambda session: DoctorRepository(session).server())
     differences = await database.transaction(drift)
+    put_off = await database.transaction(lambda session: DoctorRepository(session).put_off())
     return [
         Finding(Level.OK, "control schema", f"at {current}"),
         Finding(Level.OK, "rights", "the login has all it needs and is no superuser"),
         *_server(settings, facts),
         *_isolation(facts),
         await _foreign(settings),
+        *_put_off(put_off),
         *_drift(differences),
     ]
 
@@ -133,6 +135,17 @@ def _isolation(facts: dict[str, Any]) -> Iterator[Finding]:
         mend = f"REVOKE CONNECT ON DATABASE {other} FROM PUBLIC;"
         message = f"every role may connect to the database {other}"
         yield Finding(Level.WARNING, "isolation", message, mend)
+
+
+def _put_off(due: Sequence[tuple[int, str]]) -> Iterator[Finding]:
+    for database_id, reason in due:
+        if reason == "protected":
+            message = f"the database {database_id} has expired and is protected, so it stays"
+            mend = "clear its expiry with set_expiration, or its protection with set_protection"
+        else:
+            message = f"the database {database_id} is due and could not be dropped: {reason}"
+            mend = "remove the reason; it is tried again every few minutes"
+        yield Finding(Level.WARNING, "reaper", message, mend)
 
 
 async def _foreign(settings: Settings) -> Finding:

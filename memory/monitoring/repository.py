@@ -2,10 +2,14 @@ import asyncpg
 
 from core.postgres.engine import Session
 
-# Each part reads an index or a small table: live databases, open operations, valid leases.
+# Each part reads an index or a small table: live databases, those that can be restored, open
+# operations, valid leases.
 _COUNT = """
     SELECT 'databases' AS what, status AS state, '' AS kind, count(*) AS number
     FROM pgtwin.database_meta WHERE deleted_at IS NULL GROUP BY status
+    UNION ALL
+    SELECT 'databases', 'dropped', '', count(*)
+    FROM pgtwin.database_meta WHERE restorable_until IS NOT NULL
     UNION ALL
     SELECT 'operations', state, kind, count(*) FROM pgtwin.operation
     WHERE state IN ('scheduling', 'running', 'cancelling') GROUP BY state, kind

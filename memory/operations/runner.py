@@ -72,6 +72,15 @@ class OperationRunner:
         task = self._start(operation, self._handlers[operation.kind].run)
         await asyncio.shield(task)
 
+    def begin(self, operation: Operation) -> None:
+        """Run a committed operation to its end, while nobody waits for it."""
+        self._start(operation, self._handlers[operation.kind].run)
+
+    @property
+    def running(self) -> int:
+        """How many operations this worker is at."""
+        return len(self._running)
+
     async def sweep(self) -> int:
         """Take over what dead workers left and bring it to its end.
 

@@ -34,9 +34,19 @@ V1, DROP_IN = "/v1", "/xingchen-db/v1"
 ACTIONS = ("create_database", "drop_database", "modify_db_description")
 STATEMENTS = ("exec_ddl", "exec_dml", "export_data", "upload_data")
 GRANTS = ("grant_app", "revoke_app")
+LIFECYCLE = (
+    "set_expiration",
+    "set_labels",
+    "set_protection",
+    "drop_databases",
+    "restore_database",
+)
 CONNECTIONS = ("create_connection", "rotate_connection", "revoke_connection")
 OPERATIONS = [
-    *(f"POST {V1}/{action}" for action in (*ACTIONS, *GRANTS, *STATEMENTS, *CONNECTIONS)),
+    *(
+        f"POST {V1}/{action}"
+        for action in (*ACTIONS, *GRANTS, *STATEMENTS, *CONNECTIONS, *LIFECYCLE)
+    ),
     f"GET {V1}/databases",
     f"GET {V1}/databases/{{database_id}}",
     f"GET {V1}/databases/{{database_id}}/connections",
@@ -48,7 +58,10 @@ FILES = f"POST {V1}/export_data"
 # Codes of an operation's own, by its name.
 OWN_CODES = {
     "create_database": {25010, 25011},
-    "drop_database": {25012, 25013, 25015},
+    "drop_database": {25004, 25012, 25013, 25015},
+    **{action: {25013, 25014, 25015} for action in LIFECYCLE[:3]},
+    "drop_databases": {25012, 25015},
+    "restore_database": {25005, 25014},
     "modify_db_description": {25013, 25014, 25015},
     **{key: {25013, 25014, 25015} for key in GRANTS},
     "exec_ddl": {25013, 25015, 25019, 25021, 25030, 25031, 25040, 25041},
@@ -156,7 +169,8 @@ def test_an_operation_documents_its_own_errors(document: dict[str, Any], label: 
     assert documented[25000] >= {400, 422}
     # A name that is taken, a constraint that is violated, a connection that there is no room for
     # or that has ended.
-    conflicts = ("create_database", "clone_database", "exec_dml", "upload_data", *CONNECTIONS[:2])
+    named = ("create_database", "clone_database", "restore_database")
+    conflicts = (*named, "exec_dml", "upload_data", *CONNECTIONS[:2])
     assert (409 in documented[25010]) == label.endswith(conflicts)
 
 
@@ -196,9 +210,7 @@ def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> No
         "message": "string",
         "sid": "string",
     }
-    has_data = not label.endswith(
-        ("drop_database", "modify_db_description", "revoke_connection", *GRANTS)
-    )
+    has_data = not label.endswith(("modify_db_description", "revoke_connection", *GRANTS))
     assert ("data" in fields) is has_data
     if has_data:
         assert "data" in envelope["required"]
@@ -213,6 +225,11 @@ def test_answers_are_typed_envelopes(document: dict[str, Any], label: str) -> No
     [
         ("DatabaseRef", {"database_id", "database_id_str"}),
         ("DatabasePage", {"databases", "next_cursor"}),
+        ("DatabaseSummary", {"labels", "protected", "expires_at", "dropped_at"}),
+        ("DroppedRef", {"database_id", "database_id_str", "restorable_until"}),
+        ("DroppedDatabases", {"dropped", "protected", "more"}),
+        ("CreateDatabase", {"ttl_seconds", "expires_at", "labels", "protected"}),
+        ("CloneDatabase", {"ttl_seconds", "expires_at", "labels", "protected"}),
         ("DatabaseDetail", {"uid", "name", "space_id", "schemas", "create_by", "update_at"}),
         ("Executed", {"exec_success", "exec_failure", "exec_time", "statements"}),
         ("StatementDetail", {"statement", "item", "command", "affected", "columns", "truncated"}),
@@ -304,7 +321,9 @@ def quick_to_generate(document: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 async def served(admin_url: str) -> AsyncIterator[Served]:
     """The service over a control database of its own, for what is made in it has odd names."""
-    async with control_database(admin_url, auth_mode=AuthMode.GATEWAY) as settings:
+    async with control_database(
+        admin_url, auth_mode=AuthMode.GATEWAY, drop_retention=600
+    ) as settings:
         token = await admin_token(settings)
         app = create_app(settings)
         schema = schemathesis.openapi.from_dict(quick_to_generate(app.openapi()))
@@ -356,8 +375,21 @@ async def test_a_databases_life_keeps_to_the_document(served: Served, uid: str) 
     for action in GRANTS:
         body = {**address, "uid": uid, "app_id": "shop"}
         await step(f"POST {V1}/{action}", body=body, media_type=kind)
-    for action in ("modify_db_description", "drop_database"):
+    for action in ("modify_db_description", "drop_database", "restore_database"):
         await step(f"POST {V1}/{action}", body={**address, "uid": uid}, media_type=kind)
+    for action, fields in (
+        ("set_labels", {"labels": {"a/b": "c"}}),
+        ("set_protection", {"protected": False}),
+        ("set_expiration", {"ttl_seconds": 600}),
+    ):
+        body = {**address, "uid": uid, **fields}
+        await step(f"POST {V1}/{action}", body=body, media_type=kind)
+    for query in ({"label": ["a/b=c"]}, {"label": ["a/b"], "include_dropped": True}):
+        page = await step(f"GET {V1}/databases", query={"uid": uid, **query})
+        assert len(page["data"]["databases"]) == 1
+    body = {"uid": uid, "labels": {"a/b": "c"}, "purge": True}
+    gone = await step(f"POST {V1}/drop_databases", body=body, media_type=kind)
+    assert len(gone["data"]["dropped"]) == 1
 
 
 async def hold_to_the_document(
@@ -392,6 +424,10 @@ async def hold_to_the_document(
         (f"POST {V1}/create_database", 100, 200),
         (f"POST {V1}/drop_database", 40, 404),
         (f"POST {V1}/modify_db_description", 100, 404),
+        (f"POST {V1}/set_expiration", 40, 404),
+        (f"POST {V1}/set_labels", 40, 404),
+        (f"POST {V1}/drop_databases", 40, 200),
+        (f"POST {V1}/restore_database", 40, 404),
         (f"POST {V1}/exec_ddl", 60, 404),
         (f"POST {V1}/exec_dml", 100, 404),
         (f"GET {V1}/databases", 40, 200),
@@ -413,6 +449,11 @@ async def test_what_the_document_allows_is_taken(
         (f"POST {V1}/create_database", 40),
         (f"POST {V1}/drop_database", 40),
         (f"POST {V1}/modify_db_description", 40),
+        (f"POST {V1}/set_expiration", 20),
+        (f"POST {V1}/set_labels", 40),
+        (f"POST {V1}/set_protection", 20),
+        (f"POST {V1}/drop_databases", 40),
+        (f"POST {V1}/restore_database", 20),
         (f"POST {V1}/grant_app", 20),
         (f"POST {V1}/exec_ddl", 40),
         (f"POST {V1}/exec_dml", 40),

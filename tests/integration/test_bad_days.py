@@ -59,7 +59,8 @@ UNION ALL SELECT 'reader of another database', m.member::regrole::text
       ON m.member::regrole::text IN ('d' || d.id || '_prod', 'd' || d.id || '_test')
     WHERE m.roleid::regrole::text ~ '^d\\d+_'
 UNION ALL SELECT 'rows of a dropped database', s.schema_name FROM pgtwin.schema_meta s
-    JOIN pgtwin.database_meta d ON d.id = s.database_id WHERE d.deleted_at IS NOT NULL
+    JOIN pgtwin.database_meta d ON d.id = s.database_id
+    WHERE d.deleted_at IS NOT NULL AND d.restorable_until IS NULL
 """
 
 

@@ -13,7 +13,8 @@ from tests.api import Api
 ApiFor = Callable[..., Awaitable[Api]]
 SUMMARY = {
     "database_id", "database_id_str", "uid", "name", "description", "space_id", "status",
-    "create_at", "update_at", "create_by", "update_by", "expires_at",
+    "create_at", "update_at", "create_by", "update_by", "expires_at", "labels", "protected",
+    "dropped_at", "restorable_until",
 }  # fmt: skip
 
 

@@ -10,8 +10,12 @@ from memory.databases import repository as databases
 TABLES = ("database_meta", "schema_meta", "app_grant", "connection")
 # The types that the service's driver finds out, in the order of the parameters.
 QUERIES = {
-    "find": (databases._FIND, "bigint, text, text", "1, NULL, ''"),
-    "describe": (databases._WHOLE, "bigint, text, text[], boolean", "1, NULL, '{}', true"),
+    "find": (databases._FIND, "bigint, text, text, boolean", "1, NULL, '', true"),
+    "describe": (
+        databases._WHOLE,
+        "bigint, text, text[], boolean, boolean",
+        "1, NULL, '{}', true, true",
+    ),
     "entry": (databases._ENTRY, "bigint", "1"),
     "connection": (connections._FIND, "bigint", "1"),
 }

@@ -274,6 +274,12 @@ class NotPermitted(ServiceError):
     code, type = 25020, "not_permitted"
 
 
+class NotRestorable(ServiceError):
+    """There is no such dropped database, or it can't be restored any more."""
+
+    code, type = 25005, "not_restorable"
+
+
 class OperationFailed(ServiceError):
     """The database operation failed."""
 
@@ -291,6 +297,12 @@ class PoolExhausted(ServiceError):
 
     code, type = 25010, "pool_exhausted"
     retryable = True
+
+
+class Protected(ServiceError):
+    """The database is protected and can't be dropped."""
+
+    code, type = 25004, "protected"
 
 
 class ReadersBusy(ServiceError):

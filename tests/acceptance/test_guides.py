@@ -1,4 +1,4 @@
-"""The guide on one's own connections, followed block by block as a reader does."""
+"""Guides that are followed block by block, as a reader does."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from core.postgres.embedded.binaries import bundled_binaries
 from tests.acceptance.test_commands import Serving, new_place
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-GUIDE = REPOSITORY / "docs" / "using-your-database.md"
+GUIDES = ("using-your-database.md", "lifecycle.md")
 PATIENCE = 60.0
 # A reader's Python, which keeps its names from block to block.
 PYTHON = """
@@ -53,8 +53,8 @@ class Block:
         return found[1] if found else None
 
 
-def blocks() -> list[Block]:
-    text = GUIDE.read_text()
+def blocks(guide: str) -> list[Block]:
+    text = (REPOSITORY / "docs" / guide).read_text()
     found = []
     for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         before = text[: match.start()]
@@ -156,15 +156,16 @@ def matches(shown: str, output: str) -> bool:
     return re.fullmatch(".*?".join(parts), " ".join(output.split())) is not None
 
 
-def test_every_block_does_what_the_guide_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_block_does_what_the_guide_says(tmp_path: Path, guide: str) -> None:
     with (
         new_place() as place,
         place.serving() as service,
         reader_of(service.ready(), tmp_path) as reader,
     ):
         section = output = ""
-        for block in blocks():
-            where = f"{GUIDE.name}:{block.line}"
+        for block in blocks(guide):
+            where = f"{guide}:{block.line}"
             if block.section != section:
                 reader.turn_over()
                 section = block.section
