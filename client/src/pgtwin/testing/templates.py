@@ -1,0 +1,171 @@
+"""Templates: made once for all tests, runs and processes that agree on what they are made of."""
+
+import hashlib
+import inspect
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from pgtwin import Client, errors, models
+from pgtwin.testing.databases import RUN_LABEL, Database, Databases
+
+Part: TypeAlias = "str | bytes | Path"
+Build: TypeAlias = "Callable[[Database], object]"
+KEY_LABEL, STATE_LABEL = "pytest/template", "pytest/state"
+BUILDING, READY = "building", "ready"
+# What is being built lives so long without a sign of its builder, in seconds.
+LEASE, RENEWAL, LOOK = 15, 4.0, 0.1
+# What is ready is dropped when nobody has used it for so long, in seconds.
+UNUSED = 7 * 86_400
+IGNORED = ("__pycache__", ".pyc")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A database that tests get copies of.
+
+    Attributes:
+        key: the hash of what it is made of.
+    """
+
+    id: int
+    name: str
+    key: str
+
+
+def key_of(parts: Part | Iterable[Part], root: Path, build: Build) -> str:
+    """The hash of what a template is made of.
+
+    Args:
+        parts: texts, and files and folders with all that is below.
+        root: to which the files' names are relative.
+        build: whose own code counts as well.
+    """
+    digest = hashlib.sha256()
+    for part in [parts] if isinstance(parts, str | bytes | Path) else parts:
+        for content in _contents(part, root):
+            digest.update(len(content).to_bytes(8, "big") + content)
+    try:
+        digest.update(inspect.getsource(build).encode())
+    except (OSError, TypeError):
+        # Of what has no source, the parts alone tell.
+        digest.update(b"no source")
+    return digest.hexdigest()[:40]
+
+
+def _contents(part: Part, root: Path) -> Iterator[bytes]:
+    if not isinstance(part, Path):
+        yield part.encode() if isinstance(part, str) else part
+        return
+    for path in sorted(part.rglob("*")) if part.is_dir() else [part]:
+        name = path.relative_to(root) if path.is_relative_to(root) else path
+        if path.is_file() and not str(name).endswith(IGNORED):
+            yield name.as_posix().encode()
+            yield path.read_bytes()
+
+
+class Templates:
+    """
+    Args:
+        rebuild: make anew what another run has made.
+    """
+
+    def __init__(self, databases: Databases, *, rebuild: bool = False) -> None:
+        self._databases = databases
+        self._client = databases.client
+        self._rebuild = rebuild
+
+    def get(self, key: str, build: Build) -> Template:
+        """The template of a key: as it is, or built here, or by whoever is building it.
+
+        Its name is taken by one builder. That one says with the expiry that it still works, so
+        that what a killed one leaves is dropped, and the name is free for the next.
+        """
+        name = f"template_{key[:11]}"
+        while True:
+            found = self._find(name)
+            if found is None:
+                made = self._built(key, name, build)
+                if made is not None:
+                    return made
+            elif self._is_old(found):
+                self._drop(found.id)
+            elif _label(found, STATE_LABEL) == READY:
+                self._client.set_expiration(found.id, ttl_seconds=UNUSED)
+                return Template(found.id, name, key)
+            time.sleep(LOOK)
+
+    def _find(self, name: str) -> models.Database | None:
+        listed = self._client.list_databases(name_prefix=name, labels=[KEY_LABEL])
+        return next((each for each in listed if each.name == name), None)
+
+    def _is_old(self, found: models.Database) -> bool:
+        is_ready = _label(found, STATE_LABEL) == READY
+        return self._rebuild and is_ready and _label(found, RUN_LABEL) != self._databases.run
+
+    def _built(self, key: str, name: str, build: Build) -> Template | None:
+        """
+        Returns:
+            None: somebody else has the name.
+        """
+        labels = {KEY_LABEL: key, RUN_LABEL: self._databases.run}
+        try:
+            made = self._client.create_database(
+                name, ttl_seconds=LEASE, labels={**labels, STATE_LABEL: BUILDING}
+            )
+        except errors.NameTaken:
+            return None
+        try:
+            with _renewed(self._client, made.id):
+                database = self._databases.of(made.id, name)
+                build(database)
+                database.end_connections()
+            self._client.set_expiration(made.id, ttl_seconds=UNUSED)
+            self._client.set_labels(made.id, {**labels, STATE_LABEL: READY})
+        except BaseException:
+            self._drop(made.id)
+            raise
+        return Template(made.id, name, key)
+
+    def _drop(self, database_id: int) -> None:
+        try:
+            self._client.drop_database(database_id, purge=True)
+        except errors.DatabaseNotFound:
+            return
+
+
+def _label(database: models.Database, name: str) -> str:
+    return (database.labels or {}).get(name, "")
+
+
+@contextmanager
+def _renewed(client: Client, database_id: int) -> Iterator[None]:
+    """Put a database's expiry off for as long as the block runs.
+
+    Raises:
+        PgtwinError: it could not be, so that the database may be gone.
+    """
+    is_over = threading.Event()
+    failures: list[errors.PgtwinError] = []
+
+    def renew() -> None:
+        while not is_over.wait(RENEWAL):
+            try:
+                client.set_expiration(database_id, ttl_seconds=LEASE)
+            except errors.PgtwinError as error:
+                failures.append(error)
+                return
+
+    thread = threading.Thread(target=renew, name="pgtwin-template", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+    for failure in failures:
+        raise failure
