@@ -40,6 +40,8 @@ def _pgtwin_session(pytestconfig: pytest.Config) -> "Session":
         ttl=pytestconfig.getini("pgtwin_ttl"),
         keep_ttl=pytestconfig.getini("pgtwin_keep_ttl"),
         connection_limit=pytestconfig.getini("pgtwin_connection_limit"),
+        root=pytestconfig.rootpath,
+        rebuild=pytestconfig.getoption("pgtwin_rebuild"),
     )
     try:
         session = Session(wanted)
@@ -78,7 +80,9 @@ def pgtwin_build_template() -> "Build | None":
     return None
 
 
-@pytest.fixture(scope="session")
+# Made once, whatever its scope: a fixture of the session's would not see that a module has a
+# pgtwin_build_template of its own.
+@pytest.fixture
 def pgtwin_template(
     pytestconfig: pytest.Config,
     request: pytest.FixtureRequest,
@@ -94,12 +98,8 @@ def pgtwin_template(
             "the fixture pgtwin_template_key",
             pytrace=False,
         )
-    from pgtwin.testing.templates import Templates, key_of
-
     session: Session = request.getfixturevalue("_pgtwin_session")
-    key = key_of(pgtwin_template_key, pytestconfig.rootpath, pgtwin_build_template)
-    templates = Templates(session.databases, rebuild=pytestconfig.getoption("pgtwin_rebuild"))
-    return templates.get(key, pgtwin_build_template)
+    return session.templates.get(pgtwin_template_key, pgtwin_build_template)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pgtwin import Client, PgtwinError
 from pgtwin.testing import service
 from pgtwin.testing.databases import Databases, Environment
 from pgtwin.testing.service import Service, ServiceMissing
+from pgtwin.testing.templates import Templates
 
 if TYPE_CHECKING:
     from pgtwin.testing.embedded import EmbeddedService
@@ -24,6 +25,8 @@ class Options:
         url: None: PGTWIN_URL, or a service that is started.
         folder: of one that is started; None: in the user's caches.
         run: a name that the processes of the run share.
+        root: to which names of files are relative.
+        rebuild: make templates anew that another run has made.
         env, ttl, keep_ttl, connection_limit: as the ini file has them; "": not given.
     """
 
@@ -34,6 +37,8 @@ class Options:
     ttl: str
     keep_ttl: str
     connection_limit: str
+    root: Path
+    rebuild: bool
 
 
 class Session:
@@ -58,6 +63,7 @@ class Session:
             keep=keep,
             connection_limit=limit or None,
         )
+        self.templates = Templates(self.databases, root=options.root, rebuild=options.rebuild)
 
     def _started(self, options: Options) -> Service:
         program = service.pgtwind()

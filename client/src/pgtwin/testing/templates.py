@@ -13,8 +13,8 @@ from typing import TypeAlias
 from pgtwin import Client, errors, models
 from pgtwin.testing.databases import RUN_LABEL, Database, Databases
 
-Part: TypeAlias = "str | bytes | Path"
-Build: TypeAlias = "Callable[[Database], object]"
+Part: TypeAlias = str | bytes | Path
+Build: TypeAlias = Callable[[Database], object]
 KEY_LABEL, STATE_LABEL = "pytest/template", "pytest/state"
 BUILDING, READY = "building", "ready"
 # What is being built lives so long without a sign of its builder, in seconds.
@@ -37,16 +37,10 @@ class Template:
     key: str
 
 
-def key_of(parts: Part | Iterable[Part], root: Path, build: Build) -> str:
-    """The hash of what a template is made of.
-
-    Args:
-        parts: texts, and files and folders with all that is below.
-        root: to which the files' names are relative.
-        build: whose own code counts as well.
-    """
+def key_of(parts: Iterable[Part], root: Path, build: Build) -> str:
+    """The hash of what a template is made of."""
     digest = hashlib.sha256()
-    for part in [parts] if isinstance(parts, str | bytes | Path) else parts:
+    for part in parts:
         for content in _contents(part, root):
             digest.update(len(content).to_bytes(8, "big") + content)
     try:
@@ -71,16 +65,41 @@ def _contents(part: Part, root: Path) -> Iterator[bytes]:
 class Templates:
     """
     Args:
+        root: to which the files' names are relative.
         rebuild: make anew what another run has made.
     """
 
-    def __init__(self, databases: Databases, *, rebuild: bool = False) -> None:
+    def __init__(self, databases: Databases, *, root: Path, rebuild: bool) -> None:
         self._databases = databases
         self._client = databases.client
-        self._rebuild = rebuild
+        self._root, self._rebuild = root, rebuild
+        self._known: dict[tuple[Build, tuple[Part, ...]], Template | Exception] = {}
 
-    def get(self, key: str, build: Build) -> Template:
-        """The template of a key: as it is, or built here, or by whoever is building it.
+    def get(self, made_of: Part | Iterable[Part], build: Build) -> Template:
+        """A template as it is, or built here, or by whoever is building it.
+
+        Args:
+            made_of: texts, and files and folders with all that is below.
+            build: makes it in a database; its own code counts as well.
+
+        Raises:
+            Exception: what it was built with has failed; it is not tried again.
+        """
+        parts = (made_of,) if isinstance(made_of, str | bytes | Path) else tuple(made_of)
+        known = self._known.get((build, parts))
+        if known is None:
+            try:
+                known = self._agreed(key_of(parts, self._root, build), build)
+            except Exception as error:
+                self._known[build, parts] = error
+                raise
+            self._known[build, parts] = known
+        if isinstance(known, Exception):
+            raise known
+        return known
+
+    def _agreed(self, key: str, build: Build) -> Template:
+        """The template of a key.
 
         Its name is taken by one builder. That one says with the expiry that it still works, so
         that what a killed one leaves is dropped, and the name is free for the next.
