@@ -59,6 +59,8 @@ def test_it_is_made_once_for_all_runs_and_workers(project: Project, client: Clie
     assert project.read("builds") == [template.name]
     assert template.labels is not None
     assert template.labels["pytest/state"] == "ready"
+    # The other environment, which nobody has filled, is not copied.
+    assert template.labels["pytest/env"] == "prod"
     # Nobody can log into it any more.
     [connection] = client.list_connections(template.id)
     assert connection.status == "revoked"

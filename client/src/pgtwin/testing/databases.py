@@ -2,15 +2,15 @@
 
 import secrets
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pgtwin import Client, errors
+from pgtwin._sync.client import Environment
 
 if TYPE_CHECKING:
     from pgtwin.testing.templates import Template
 
-Environment = Literal["prod", "test"]
 RUN_LABEL, TEST_LABEL = "pytest/run", "pytest/test"
 LABEL_LENGTH = 63
 
@@ -112,7 +112,7 @@ class Databases:
             made = self.client.create_database(name, ttl_seconds=self._ttl, labels=labels).id
         else:
             made = self.client.clone_database(
-                template.id, name, ttl_seconds=self._ttl, labels=labels
+                template.id, name, env=template.env, ttl_seconds=self._ttl, labels=labels
             ).id
         database = self.of(made, name)
         self._open[made] = database

@@ -65,7 +65,13 @@ def _environment(data: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("PGTWIN_") and name not in OTHERS
     }
-    return {**kept, "PGTWIN_DATA_DIR": str(data), "PGTWIN_LOG_LEVEL": "warning"}
+    return {
+        **kept,
+        "PGTWIN_DATA_DIR": str(data),
+        "PGTWIN_LOG_LEVEL": "warning",
+        # A test's URL may open ten sessions and opens one or two: many workers have room.
+        "PGTWIN_CONNECTION_LIMIT_TOTAL": "1000",
+    }
 
 
 def _until_ready(service: subprocess.Popen[bytes], log: Path) -> str:

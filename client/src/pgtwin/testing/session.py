@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pgtwin import Client, PgtwinError
+from pgtwin._sync.client import Environment
 from pgtwin.testing import service
-from pgtwin.testing.databases import Databases, Environment
+from pgtwin.testing.databases import Databases
 from pgtwin.testing.service import Service, ServiceMissing
 from pgtwin.testing.templates import Templates
 

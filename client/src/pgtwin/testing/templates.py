@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pgtwin import Client, errors, models
+from pgtwin._sync.client import Environment, Environments
 from pgtwin.testing.databases import RUN_LABEL, Database, Databases
 
 Part: TypeAlias = str | bytes | Path
 Build: TypeAlias = Callable[[Database], object]
-KEY_LABEL, STATE_LABEL = "pytest/template", "pytest/state"
+KEY_LABEL, STATE_LABEL, ENV_LABEL = "pytest/template", "pytest/state", "pytest/env"
 BUILDING, READY = "building", "ready"
 # What is being built lives so long without a sign of its builder, in seconds.
 LEASE, RENEWAL, LOOK = 15, 4.0, 0.1
@@ -30,11 +31,13 @@ class Template:
 
     Attributes:
         key: the hash of what it is made of.
+        env: which environments it has anything in, beside that of the tests.
     """
 
     id: int
     name: str
     key: str
+    env: Environments
 
 
 def key_of(parts: Iterable[Part], root: Path, build: Build) -> str:
@@ -89,7 +92,8 @@ class Templates:
         known = self._known.get((build, parts))
         if known is None:
             try:
-                known = self._agreed(key_of(parts, self._root, build), build)
+                key = key_of([self._databases.env, *parts], self._root, build)
+                known = self._agreed(key, build)
             except Exception as error:
                 self._known[build, parts] = error
                 raise
@@ -115,7 +119,7 @@ class Templates:
                 self._drop(found.id)
             elif _label(found, STATE_LABEL) == READY:
                 self._client.set_expiration(found.id, ttl_seconds=UNUSED)
-                return Template(found.id, name, key)
+                return Template(found.id, name, key, _filled(found))
             time.sleep(LOOK)
 
     def _find(self, name: str) -> models.Database | None:
@@ -143,18 +147,33 @@ class Templates:
                 database = self._databases.of(made.id, name)
                 build(database)
                 database.end_connections()
+                env = self._environments_of(database)
             self._client.set_expiration(made.id, ttl_seconds=UNUSED)
-            self._client.set_labels(made.id, {**labels, STATE_LABEL: READY})
+            self._client.set_labels(made.id, {**labels, STATE_LABEL: READY, ENV_LABEL: env})
         except BaseException:
             self._drop(made.id)
             raise
-        return Template(made.id, name, key)
+        return Template(made.id, name, key, env)
+
+    def _environments_of(self, database: Database) -> Environments:
+        """Those to be copied; an environment costs its time even when it is empty."""
+        other: Environment = "test" if database.env == "prod" else "prod"
+        try:
+            is_empty = not self._client.get_ddl(database.id, env=other)
+        except errors.ResultTooLarge:
+            is_empty = False
+        return database.env if is_empty else "both"
 
     def _drop(self, database_id: int) -> None:
         try:
             self._client.drop_database(database_id, purge=True)
         except errors.DatabaseNotFound:
             return
+
+
+def _filled(database: models.Database) -> Environments:
+    env = _label(database, ENV_LABEL)
+    return "prod" if env == "prod" else "test" if env == "test" else "both"
 
 
 def _label(database: models.Database, name: str) -> str:
