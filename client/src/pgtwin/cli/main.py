@@ -160,7 +160,7 @@ def databases_get(database: Which, output: Output = Form.TABLE) -> None:
 
 @databases.command("describe")
 def databases_describe(database: Which, output: Output = Form.TABLE) -> None:
-    """Show all there is to know of a database, its schemas' sizes included."""
+    """Show all there is to know of a database."""
     from pgtwin.cli import databases as work
 
     work.describe(database, output)
@@ -290,7 +290,10 @@ def connection_string(
     ttl: Annotated[str | None, typer.Option(help="It ends after 15m, 2h ...")] = None,
     name: Annotated[str | None, typer.Option(help="To know it by.")] = None,
 ) -> None:
-    """Make a connection and print its URI, which is shown this once."""
+    """Print the URI of a new connection.
+
+    The URI has the password, which is shown this once.
+    """
     from pgtwin.cli import connect
 
     connect.connection_string(database, _checked(env), ttl, name, read_only=read_only)
@@ -342,7 +345,7 @@ def export(
     ] = None,
     env: Env = "prod",
 ) -> None:
-    """Write a table's rows, or those of a SELECT, into a file."""
+    """Write rows of a table or a SELECT into a file."""
     from pgtwin.cli import files
 
     files.export(database, table, query, to, format, _checked(env))
@@ -419,7 +422,10 @@ def dev(
         str | None, typer.Option(metavar="FOLDER", help="Where data stays; none: nowhere.")
     ] = None,
 ) -> None:
-    """Start a service of your own, where pgtwin-server is installed."""
+    """Start a service of your own.
+
+    It needs pgtwin-server in the same environment.
+    """
     from pgtwin.cli import dev as work
 
     raise typer.Exit(work.dev(command or [], port, data))

@@ -103,12 +103,14 @@ def _show(form: Form, done: Result | None, part: statements.Part) -> None:
     if form is not Form.TABLE:
         show_many(form, done.rows, ())
     else:
+        returns = "returning" in part.text.lower()
         for each in done.statements:
-            _show_statement(each)
+            _show_statement(each, returns=returns)
 
 
-def _show_statement(done: Statement) -> None:
-    if done.columns:
+def _show_statement(done: Statement, *, returns: bool) -> None:
+    # The service tells the ids of new rows unasked.
+    if done.columns and (returns or done.command != "INSERT"):
         table([column.name for column in done.columns], [list(row) for row in done.rows])
         more = ", and there are more" if done.truncated else ""
         print(f"({len(done.rows)} {'row' if len(done.rows) == 1 else 'rows'}{more})")
