@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from pgtwin.cli.output import note
 from pgtwin.cli.session import Refused
@@ -134,11 +135,18 @@ def _drain(process: "subprocess.Popen[str]") -> None:
     threading.Thread(target=read, daemon=True).start()
 
 
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
 def dev(command: list[str], port: int, data: str | None) -> int:
     """
     Returns:
         The command's exit code; without one 0, when the service was ended.
     """
+    # Told to end, it ends its service first.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     with service(port, data) as started:
         given = {"PGTWIN_URL": started.url, "PGTWIN_KEY": started.key}
         if command:
