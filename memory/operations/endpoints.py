@@ -1,4 +1,6 @@
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from memory.api.deps import Caller, Operations
 from memory.api.envelope import Envelope
@@ -6,9 +8,17 @@ from memory.api.errors import documented
 from memory.api.transactions import TransactionalRoute
 from memory.inputs import OperationId
 from memory.operations.errors import OperationNotFound
-from memory.operations.schemas import OperationDetail
+from memory.operations.schemas import ListOperations, OperationDetail, OperationPage
 
 reads = APIRouter(route_class=TransactionalRoute)
+
+
+@reads.get("/operations", responses=documented())
+async def list_operations(
+    query: Annotated[ListOperations, Query()], caller: Caller, operations: Operations
+) -> Envelope[OperationPage]:
+    """The operations that you started, the newest first."""
+    return Envelope(data=await operations.page(caller, query))
 
 
 @reads.get("/operations/{operation_id}", responses=documented(OperationNotFound))

@@ -35,6 +35,25 @@ class OperationRepository:
         )
         return Operation.of(row) if row else None
 
+    async def page(
+        self, uid: str | None, state: OperationState | None, before: int | None, limit: int
+    ) -> Sequence[Operation]:
+        """Operations of a uid, the newest first.
+
+        Args:
+            uid, state: None: of anybody, in any.
+            before: only ids below this one.
+        """
+        wanted = {"uid = ": uid, "state = ": state and state.value, "id < ": before}
+        given = {condition: value for condition, value in wanted.items() if value is not None}
+        conditions = [f"{condition}${place}" for place, condition in enumerate(given, 1)]
+        rows = await self._session.fetch(
+            f"SELECT {_COLUMNS} FROM pgtwin.operation WHERE {' AND '.join(conditions) or 'true'}"
+            f" ORDER BY id DESC LIMIT {int(limit)}",
+            *given.values(),
+        )
+        return [Operation.of(row) for row in rows]
+
     async def held(self, operation_id: int, owner: str) -> Operation | None:
         """The operation, locked, while this worker still has it; None: another took it over."""
         row = await self._session.fetchrow(

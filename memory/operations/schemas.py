@@ -1,8 +1,19 @@
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from pydantic import Field
 
 from memory.api.envelope import Answer
+from memory.inputs import Input
 from memory.operations.models import Operation, OperationState
+
+
+class ListOperations(Input):
+    """Filters and page of a listing, as query parameters."""
+
+    state: OperationState | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str, Field(max_length=100)] | None = None
 
 
 class OperationDetail(Answer):
@@ -32,3 +43,8 @@ class OperationDetail(Answer):
             operation_id_str=str(operation.id),
             database_id_str=str(operation.database_id),
         )
+
+
+class OperationPage(Answer):
+    operations: list[OperationDetail]
+    next_cursor: str | None

@@ -1,8 +1,10 @@
 from core.errors import AppError
 from memory.caller import Caller, Scope
+from memory.inputs import position
 from memory.operations.errors import OperationNotFound
 from memory.operations.models import Operation, OperationState
 from memory.operations.repository import OperationRepository
+from memory.operations.schemas import ListOperations, OperationDetail, OperationPage
 
 
 class OperationService:
@@ -25,6 +27,23 @@ class OperationService:
             raise OperationNotFound
         caller.require(Scope.DATABASES_READ)
         return operation
+
+    async def page(self, caller: Caller, query: ListOperations) -> OperationPage:
+        """The operations that the caller started, the newest first; an administrator sees all.
+
+        Raises:
+            NotAuthorized, InvalidRequest
+        """
+        caller.require(Scope.DATABASES_READ)
+        found = await self._operations.page(
+            caller.uid, query.state, position(query.cursor), query.limit + 1
+        )
+        shown = found[: query.limit]
+        more = len(found) > query.limit
+        return OperationPage(
+            operations=[OperationDetail.of(operation) for operation in shown],
+            next_cursor=f"{shown[-1].id:x}" if more else None,
+        )
 
     async def held(self, operation_id: int, owner: str) -> Operation | None:
         return await self._operations.held(operation_id, owner)

@@ -17,7 +17,7 @@ from core.postgres.embedded.binaries import bundled_binaries
 from tests.acceptance.test_commands import Serving, new_place
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-GUIDES = ("using-your-database.md", "lifecycle.md")
+GUIDES = ("using-your-database.md", "lifecycle.md", "cli.md", "python-client.md")
 PATIENCE = 60.0
 # A reader's Python, which keeps its names from block to block.
 PYTHON = """

@@ -153,13 +153,13 @@ async def test_a_service_tells_its_version(door: Door) -> None:
 
 
 async def test_keys(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PGTWIN_API_KEY", raising=False)
-    with pytest.raises(ValueError, match="PGTWIN_API_KEY"):
+    monkeypatch.delenv("PGTWIN_KEY", raising=False)
+    with pytest.raises(ValueError, match="PGTWIN_KEY"):
         AsyncClient(door.url)
     async with AsyncClient(door.url, "pgt_000000000000_x") as client:
         with pytest.raises(errors.NotAuthenticated):
             await client.create_database("x")
-    monkeypatch.setenv("PGTWIN_API_KEY", door.key)
+    monkeypatch.setenv("PGTWIN_KEY", door.key)
     monkeypatch.setenv("PGTWIN_URL", f"{door.url}/")
     async with AsyncClient() as client:
         assert (await client.create_database("mine")).id

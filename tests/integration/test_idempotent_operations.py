@@ -169,7 +169,7 @@ async def test_a_large_drop_that_another_worker_ends_is_answered_as_done(
 ) -> None:
     token = await make_key()
     # Every drop is a large one.
-    monkeypatch.setattr("memory.databases.service.SHARE_OF_LOCKS", 10**9)
+    monkeypatch.setattr("memory.databases.dropping.SHARE_OF_LOCKS", 10**9)
     database_id = await admin.create("orders", uid=uid)
     await load(settings, database_id, uid, ROWS)
     fields = {"database_id": database_id, "uid": uid}

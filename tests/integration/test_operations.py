@@ -283,6 +283,22 @@ async def test_an_operation_is_nobody_elses_business(
     assert (await own.get(path)).data["state"] == "finished"
     for refused in (await other.get(path), await admin.get("operations/123456789012345")):
         assert (refused.status, refused.code) == (404, 25016)
+    assert (await other.get("operations")).data == {"operations": [], "next_cursor": None}
+
+
+async def test_operations_are_listed_by_pages_and_state(api_for: Any, uid: str) -> None:
+    own = await api_for(uid)
+    source = await own.create("orders")
+    made = [(await clone(own, source, uid, f"copy{n}")).data["operation_id"] for n in range(3)]
+    first = (await own.get("operations", limit=2)).data
+    assert [each["operation_id"] for each in first["operations"]] == made[:0:-1]
+    rest = (await own.get("operations", limit=2, cursor=first["next_cursor"])).data
+    assert [each["operation_id"] for each in rest["operations"]] == made[:1]
+    assert rest["next_cursor"] is None
+    finished = (await own.get("operations", state="finished")).data["operations"]
+    assert len(finished) == 3
+    assert (await own.get("operations", state="running")).data["operations"] == []
+    assert (await own.get("operations", state="lost")).code == 25000
 
 
 LEASE = 0.3

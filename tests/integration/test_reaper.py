@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from core.settings import ReaperInUse
+from memory.doctor.service import Finding, Level, examine
 from tests.api import Api
 from tests.conftest import running
 from tests.integration.test_connections import ENDED, until_ended
@@ -65,6 +66,10 @@ async def delay(place: Place, database_id: int) -> Any:
         " WHERE database_id = $1",
         database_id,
     )
+
+
+async def findings(place: Place) -> list[Finding]:
+    return await examine(place.settings, place.services.database)
 
 
 async def is_there(api: Api, database_id: int) -> bool:
@@ -147,6 +152,10 @@ async def test_what_is_protected_stays_and_is_told_once(place: Place, uid: str) 
     # The service's own may have come first.
     assert len(told) <= 1
     assert (await delay(place, twin.id))["reason"] == "protected"
+    [found] = [each for each in await findings(place) if str(twin.id) in each.message]
+    assert (found.level, found.subject) == (Level.WARNING, "reaper")
+    assert "protected" in found.message
+    assert "set_protection" in found.mend
     assert await is_there(place.api, twin.id)
     body = {"database_id": twin.id, "uid": uid, "protected": False}
     assert (await place.api.post("set_protection", body)).code == 0
@@ -207,6 +216,9 @@ async def test_one_that_cant_be_dropped_keeps_no_other(place: Place, uid: str) -
         found = await delay(place, poisoned.id)
         assert found["failures"] >= 1
         assert "lock" in found["reason"]
+        told = [each for each in await findings(place) if str(poisoned.id) in each.message]
+        assert [(each.level, each.subject) for each in told] == [(Level.WARNING, "reaper")]
+        assert "lock" in told[0].message
         assert await is_there(place.api, poisoned.id)
     assert await gone(place, poisoned.id, within=20) < 20
     assert await delay(place, poisoned.id) is None

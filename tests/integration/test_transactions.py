@@ -27,8 +27,10 @@ from tests.conftest import control_database, http_client, running
 async def database(settings: Settings, **overrides: Any) -> AsyncIterator[Database]:
     changed = settings.model_copy(update=overrides)
     made = Database(create_engine(changed.dsn or "", changed))
-    yield made
-    await made.close()
+    try:
+        yield made
+    finally:
+        await made.close()
 
 
 async def run(session: Session, statement: str) -> Any:
@@ -97,7 +99,8 @@ async def test_a_deadlock_runs_the_work_again(settings: Settings, counter: str) 
             made.transaction(lambda session: work(session, 1)),
             made.transaction(lambda session: work(session, 2)),
         )
-        assert len(runs) == 3
+        # The one that was ended may meet the other once more before that one is done.
+        assert 3 <= len(runs) <= 5
         total = await made.transaction(lambda s: run(s, f"SELECT sum(n) FROM {counter}"))
         assert total == 4
 

@@ -14,7 +14,13 @@ README = REPOSITORY / "README.md"
 GUIDES = sorted((REPOSITORY / "docs").glob("*.md"))
 TROUBLESHOOTING = REPOSITORY / "docs" / "troubleshooting.md"
 # Of the examples' shell, and of the option `--admin-url`.
-NO_SETTINGS = {"PGTWIN_URL", "PGTWIN_KEY", "PGTWIN_ADMIN_URL"}
+VARIABLE = re.compile(r"PGTWIN_[A-Z][A-Z_]*[A-Z]")
+CLIENT = {
+    name
+    for source in (REPOSITORY / "client" / "src").rglob("*.py")
+    for name in VARIABLE.findall(source.read_text())
+}
+NO_SETTINGS = {"PGTWIN_URL", "PGTWIN_KEY", "PGTWIN_ADMIN_URL"} | CLIENT
 
 pages = pytest.mark.parametrize("page", [README, *GUIDES], ids=lambda page: page.name)
 
@@ -74,7 +80,7 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
 @pages
 def test_variables_are_settings(page: Path) -> None:
     settings = {Settings.variable(name) for name in Settings.model_fields}
-    named = set(re.findall(r"PGTWIN_[A-Z][A-Z_]*[A-Z]", page.read_text()))
+    named = set(VARIABLE.findall(page.read_text()))
     assert named - settings - NO_SETTINGS == set()
 
 
@@ -85,3 +91,8 @@ def test_the_index_and_the_readme_name_every_guide() -> None:
             continue
         assert f"({guide.name})" in index
         assert f"(docs/{guide.name})" in README.read_text()
+
+
+def test_the_clients_variables_are_in_its_guides() -> None:
+    guides = "".join((REPOSITORY / "docs" / name).read_text() for name in ("cli.md", "testing.md"))
+    assert CLIENT - {"PGTWIN_DATA_DIR"} <= set(VARIABLE.findall(guides))

@@ -23,9 +23,9 @@ def headers(key: str | None) -> dict[str, str]:
     Raises:
         ValueError: there is no key.
     """
-    token = key or os.environ.get("PGTWIN_API_KEY")
+    token = key or os.environ.get("PGTWIN_KEY")
     if not token:
-        raise ValueError("no API key: pass one, or set PGTWIN_API_KEY")
+        raise ValueError("no API key: pass one, or set PGTWIN_KEY")
     return {"Authorization": f"Bearer {token}", "User-Agent": f"pgtwin-python/{VERSION}"}
 
 

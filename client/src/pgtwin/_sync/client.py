@@ -1,6 +1,7 @@
 """The service's calls."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -32,8 +33,8 @@ class Client:
 
     Args:
         url: of the service; None: PGTWIN_URL, or http://127.0.0.1:7990.
-        key: an API key; None: PGTWIN_API_KEY.
-        uid: for whom the calls are made; None: whom the key belongs to.
+        key: an API key; None: PGTWIN_KEY.
+        uid: for whom the calls are made; None: that of PGTWIN_UID, or whom the key belongs to.
         space_id: the space that databases are in; "": one's own.
         timeout: seconds for an answer.
         retry: how often a call is sent again.
@@ -56,7 +57,7 @@ class Client:
     ) -> None:
         self._transport = Transport(url, key, timeout=timeout, retry=retry or Retry(), http=http)
         self.url = self._transport.url
-        self._who = {"uid": uid, "space_id": space_id or None}
+        self._who = {"uid": uid or os.environ.get("PGTWIN_UID"), "space_id": space_id or None}
 
     def __enter__(self) -> Self:
         return self
@@ -547,6 +548,18 @@ class Client:
             yield models.Connection.of(found)
 
     # Operations.
+
+    def list_operations(
+        self, *, state: str | None = None, page_size: int = 100
+    ) -> Iterator[models.Operation]:
+        """The operations that the key's user started, the newest first.
+
+        Args:
+            state: None: in any.
+        """
+        query = {"state": state, "limit": page_size}
+        for found in self._pages("operations", "operations", query):
+            yield models.Operation.of(found)
 
     def get_operation(self, operation_id: int) -> models.Operation:
         return models.Operation.of(self._transport.get(f"operations/{operation_id}"))

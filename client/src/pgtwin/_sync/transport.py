@@ -17,7 +17,7 @@ IDEMPOTENCY = "Idempotency-Key"
 class Transport:
     """
     Args:
-        url, key: None: those of PGTWIN_URL and PGTWIN_API_KEY.
+        url, key: None: those of PGTWIN_URL and PGTWIN_KEY.
         timeout: seconds for an answer.
         http: a client of the caller's own, which is not closed.
     """

@@ -1,0 +1,130 @@
+"""A command with a database of its own, which is dropped behind it."""
+
+import os
+import secrets
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from pgtwin.cli import sql as sql_texts
+from pgtwin.cli.connect import variables
+from pgtwin.cli.databases import ttl_of
+from pgtwin.cli.output import note
+from pgtwin.cli.session import client, database_id, one_line
+from pgtwin.errors import DatabaseNotFound, PgtwinError
+from pgtwin.models import DatabaseRef
+
+if TYPE_CHECKING:
+    from pgtwin import Client
+
+LABEL = "pgtwin.run"
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+
+
+class Signals:
+    """What this process was told to end with, while it has something to clear away.
+
+    Attributes:
+        taken: the first of them.
+    """
+
+    def __init__(self) -> None:
+        self.taken: signal.Signals | None = None
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def take(self, number: int, _frame: FrameType | None) -> None:
+        self.taken = self.taken or signal.Signals(number)
+        # Ctrl-C at a terminal reaches the command by itself.
+        from_terminal = number == signal.SIGINT and os.isatty(0)
+        if self.child is not None and not from_terminal:
+            self.child.send_signal(number)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self.take) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run(
+    command: list[str], clone_from: str | None, file: str | None, env: Any, ttl: str, *, keep: bool
+) -> int:
+    """
+    Returns:
+        The command's exit code; 130 or 143 where this process was told to end.
+
+    Raises:
+        PgtwinError, OSError: there is no database, or the SQL failed; nothing is left.
+    """
+    seconds = ttl_of(ttl)
+    text = None if file is None else Path(file).read_text(encoding="utf-8-sig")
+    signals = Signals()
+    with client() as service, signals.held():
+        made = _made(service, clone_from, seconds)
+        code = 1
+        try:
+            if text is not None and signals.taken is None:
+                # For both environments are empty, or both are copies.
+                sql_texts.execute(service, made.id, text, env, None)
+            code = _run(service, made, command, env, signals)
+        finally:
+            if keep and code != 0:
+                _tell(made, env, ttl)
+            else:
+                _drop(service, made)
+    return code
+
+
+def _made(service: "Client", clone_from: str | None, seconds: int | None) -> DatabaseRef:
+    name = f"run_{secrets.token_hex(6)}"
+    labels = {LABEL: "yes"}
+    if clone_from is None:
+        return service.create_database(name, ttl_seconds=seconds, labels=labels)
+    source = database_id(service, clone_from)
+    return service.clone_database(source, name, ttl_seconds=seconds, labels=labels)
+
+
+def _run(
+    service: "Client", made: DatabaseRef, command: list[str], env: Any, signals: Signals
+) -> int:
+    connection = service.create_connection(made.id, env=env, name="pgtwin run")
+    given = {**variables(connection), "PGTWIN_DATABASE_ID": str(made.id)}
+    kept = {name: value for name, value in os.environ.items() if name != "PGOPTIONS"}
+    if signals.taken is None:
+        try:
+            signals.child = subprocess.Popen(command, env=kept | given)
+        except FileNotFoundError:
+            note(f"error: {command[0]}: not found")
+            return NOT_FOUND
+        except OSError as error:
+            note(f"error: {command[0]}: {error.strerror}")
+            return NOT_EXECUTABLE
+        code = signals.child.wait()
+        signals.child = None
+        if signals.taken is None:
+            return code if code >= 0 else 128 - code
+    return 128 + int(signals.taken or 0)
+
+
+def _drop(service: "Client", made: DatabaseRef) -> None:
+    try:
+        service.drop_database(made.id, purge=True)
+    except DatabaseNotFound:
+        # Its time was over.
+        pass
+    except PgtwinError as error:
+        note(f"the database {made.id} could not be dropped, and expires: {one_line(error.message)}")
+
+
+def _tell(made: DatabaseRef, env: str, ttl: str) -> None:
+    note(f"the database {made.id} is kept, at most for {ttl}")
+    note(f"  look:  pgtwin sql {made.id} --env {env}    or  pgtwin psql {made.id} --env {env}")
+    note(f"  drop:  pgtwin databases drop {made.id} --purge --yes")

@@ -1,0 +1,129 @@
+"""`pgtwin run`: a throwaway database around a command, whatever happens to either."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client.cli.conftest import PGTWIN, Pgtwin, environment
+from tests.client.conftest import Door
+
+SHOW = "import os; print(os.environ['PGTWIN_DATABASE_ID'])"
+WAIT = "import time; print('begun', flush=True); time.sleep(60)"
+
+
+async def left(pgtwin: Pgtwin) -> list[Any]:
+    found = await pgtwin("databases", "list", "--dropped", "-o", "json")
+    rows: list[Any] = found.json
+    return rows
+
+
+async def test_a_command_has_a_database_that_is_gone_afterwards(
+    pgtwin: Pgtwin, tmp_path: Path
+) -> None:
+    (tmp_path / "first.sql").write_text("CREATE TABLE t (n int);\r\nINSERT INTO t VALUES (7);\r\n")
+    program = (
+        "import asyncio, asyncpg, os\n"
+        "async def main():\n"
+        "    c = await asyncpg.connect(os.environ['DATABASE_URL'])\n"
+        "    d = await asyncpg.connect()\n"
+        "    print(await c.fetchval('SELECT n FROM t'), await d.fetchval('SELECT n FROM t'))\n"
+        "asyncio.run(main())\n"
+    )
+    done = await pgtwin("run", "--sql", "first.sql", "--", sys.executable, "-c", program)
+    assert (done.code, done.out) == (0, "7 7\n"), done.err
+    assert await left(pgtwin) == []
+
+
+async def test_the_exit_code_is_the_commands(pgtwin: Pgtwin) -> None:
+    for code in (0, 3, 77):
+        done = await pgtwin("run", "--", sys.executable, "-c", f"import sys; sys.exit({code})")
+        assert done.code == code
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert (await pgtwin("run", "--", sys.executable, "-c", killed)).code == 137
+    missing = await pgtwin("run", "--", "no-such-program")
+    assert (missing.code, missing.err) == (127, "error: no-such-program: not found\n")
+    assert await left(pgtwin) == []
+
+
+async def test_what_fails_before_the_command_leaves_nothing(pgtwin: Pgtwin, tmp_path: Path) -> None:
+    (tmp_path / "wrong.sql").write_text("SELECT FROM FROM")
+    failed = await pgtwin("run", "--sql", "wrong.sql", "--", "true")
+    assert failed.code == 1
+    assert (await pgtwin("run", "--sql", "none.sql", "--", "true")).code == 1
+    assert (await pgtwin("run", "--clone-from", "nowhere", "--", "true")).code == 5
+    assert (await pgtwin("run", "--ttl", "soon", "--", "true")).code == 2
+    assert await left(pgtwin) == []
+
+
+async def test_a_copy_of_another(pgtwin: Pgtwin, shop: int) -> None:
+    await pgtwin("sql", "shop", "INSERT INTO item VALUES (1, 'tea')")
+    done = await pgtwin(
+        "run", "--clone-from", "shop", "--", "sh", "-c",
+        f"{PGTWIN} sql $PGTWIN_DATABASE_ID 'SELECT name FROM item' -o ndjson",
+    )  # fmt: skip
+    assert (done.code, done.lines) == (0, [{"name": "tea"}])
+    assert [each["database_id"] for each in await left(pgtwin)] == [shop]
+
+
+async def test_a_failed_commands_database_can_be_kept(pgtwin: Pgtwin) -> None:
+    fine = await pgtwin("run", "--keep-on-failure", "--", "true")
+    assert fine.code == 0
+    failed = await pgtwin("run", "--keep-on-failure", "--ttl", "10m", "--", "false")
+    assert failed.code == 1
+    [kept] = await left(pgtwin)
+    assert f"pgtwin sql {kept['database_id']}" in failed.err
+    assert kept["labels"] == {"pgtwin.run": "yes"}
+    looked = await pgtwin("sql", str(kept["database_id"]), "SELECT 1 AS a", "-o", "json")
+    assert looked.json == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+async def test_who_is_told_to_end_clears_away(
+    door: Door, pgtwin: Pgtwin, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        PGTWIN, "run", "--", sys.executable, "-c", WAIT,
+        env=environment(door, tmp_path), stdout=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"begun\n"
+    assert len(await left(pgtwin)) == 1
+    process.send_signal(number)
+    await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == code
+    assert await left(pgtwin) == []
+
+
+async def test_who_is_killed_leaves_one_that_expires(
+    door: Door, pgtwin: Pgtwin, tmp_path: Path
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        PGTWIN, "run", "--ttl", "5s", "--", sys.executable, "-c", WAIT,
+        env=environment(door, tmp_path), stdout=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    await asyncio.wait_for(process.stdout.readline(), 30)
+    os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+    for _ in range(150):
+        if not await left(pgtwin):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("it is still there")
+
+
+async def test_many_at_once(pgtwin: Pgtwin) -> None:
+    done = await asyncio.gather(
+        *(pgtwin("run", "--", sys.executable, "-c", SHOW) for _ in range(12))
+    )
+    assert [each.code for each in done] == [0] * 12
+    assert len({each.out for each in done}) == 12
+    assert await left(pgtwin) == []
