@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pgtwin import Client
-from pgtwin.testing.guard import SCOPES
+from pgtwin.cli.dev import SCOPES
 from tests.acceptance.test_commands import Place, Serving, place_elsewhere
 from tests.client.plugin.project import Project
 
@@ -36,4 +36,4 @@ def client(place: Place, serving: Serving) -> Iterator[Client]:
 @pytest.fixture
 def project(tmp_path: Path, client: Client) -> Project:
     key = client._transport._headers["Authorization"].removeprefix("Bearer ")
-    return Project(tmp_path, {"PGTWIN_URL": client.url, "PGTWIN_API_KEY": key})
+    return Project(tmp_path, {"PGTWIN_URL": client.url, "PGTWIN_KEY": key})

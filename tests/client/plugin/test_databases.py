@@ -260,11 +260,11 @@ def test_a_project_that_uses_none_pays_for_none(project: Project) -> None:
 
 def test_without_a_service_one_line_says_what_to_do(project: Project) -> None:
     project.write("test_it.py", "def test_it(pgtwin_database):\n    pass\n")
-    key = project.environment["PGTWIN_API_KEY"]
+    key = project.environment["PGTWIN_KEY"]
     url = project.environment["PGTWIN_URL"]
     for changed, line in (
-        ({"PGTWIN_API_KEY": key[:-4] + "0000"}, f"pgtwin at {url}: "),
-        ({"PGTWIN_API_KEY": ""}, f"PGTWIN_API_KEY is not set, for the pgtwin service at {url}"),
+        ({"PGTWIN_KEY": key[:-4] + "0000"}, f"pgtwin at {url}: "),
+        ({"PGTWIN_KEY": ""}, f"PGTWIN_KEY is not set, for the pgtwin service at {url}"),
         ({"PGTWIN_URL": "http://127.0.0.1:9"}, "pgtwin at http://127.0.0.1:9: no answer from "),
     ):
         given = dict(project.environment)

@@ -1,6 +1,8 @@
 """A service that is started for a run: once, for all its workers, and ended with it."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from pgtwin import Client
 from tests.acceptance.test_commands import PGTWIND, wait_until
 from tests.client.plugin.project import Project
 
@@ -74,30 +75,16 @@ def test_it_is_started_once_and_ends_with_the_run(project: Project, caches: Path
     assert (run.counts["failed"], run.counts["passed"]) == (1, 6), run.text
     assert len(set(project.read("urls"))) == 1
     wait_until(lambda: processes_of(folder) == [])
-    # The failed test's database is there when the service is started again, as the report says.
-    said = [line.strip() for line in run.text.splitlines() if "pgtwin" in line]
-    [serve] = {line for line in said if line.endswith("pgtwind serve")}
-    [psql] = {line for line in said if "pgtwin psql " in line}
-    assert serve == f"PGTWIN_DATA_DIR={folder / 'data'} pgtwind serve"
-    read, _, number = psql.partition(" pgtwin psql ")
-    key = subprocess.check_output(["bash", "-c", f'{read}; echo "$PGTWIN_API_KEY"'], text=True)
-    environment = {"PATH": f"{PGTWIND.parent}:{os.environ['PATH']}"}
-    again = subprocess.Popen(
-        ["bash", "-c", f"exec env {serve} --port 0"],
-        env=environment,
-        cwd=caches,
-        stdout=subprocess.PIPE,
-        text=True,
+    # The failed test's database is there as the report says, in the project's folder too.
+    found = re.search(r"^  (pgtwin dev --data .*) -- pgtwin psql (\d+)$", run.text, re.MULTILINE)
+    assert found
+    look = f"{found[1]} -- pgtwin sql {found[2]} 'SELECT name FROM item' --output json"
+    environment = project.environment | {"PATH": f"{PGTWIND.parent}:{os.environ['PATH']}"}
+    del environment["PGTWIN_PORT"]
+    said = subprocess.check_output(
+        ["bash", "-c", look], env=environment, cwd=project.folder, text=True
     )
-    assert again.stdout is not None
-    lines = iter(again.stdout.readline, "")
-    url = next(line.split()[1] for line in lines if line.startswith("  API "))
-    with Client(url.removesuffix("/v1"), key.strip()) as client:
-        [kept] = client.list_databases()
-        assert kept.id == int(number)
-        assert client.exec_dml(kept.id, "SELECT name FROM item").rows == [{"name": "tea"}]
-    again.terminate()
-    again.communicate()
+    assert [row["name"] for row in json.loads(said)] == ["tea"]
 
 
 def test_a_next_run_finds_the_template(project: Project, caches: Path) -> None:
@@ -164,8 +151,8 @@ def test_what_keeps_it_from_starting_is_one_line(project: Project, caches: Path)
     folder.mkdir(mode=0o711)
     (folder / "data").write_text("no folder")
     run = project.test("-k", "bad", "--pgtwin-folder", str(folder))
-    [line] = [line for line in run.text.splitlines() if line.startswith("pgtwind could not")]
-    assert line.startswith("pgtwind could not be started: pgtwind: ")
+    [line] = [line for line in run.text.splitlines() if line.startswith("no pgtwin for")]
+    assert line.startswith("no pgtwin for these tests: the service did not start: pgtwind: ")
     assert str(folder / "data") in line
     assert processes_of(folder) == []
 
@@ -183,6 +170,6 @@ def test_without_pgtwind_one_line_says_what_to_do(project: Project, tmp_path: Pa
     run = project.test("-k", "bad")
     assert run.counts["error"] == 1, run.text
     assert (
-        "\nthere is no pgtwin service for these tests: set PGTWIN_URL and PGTWIN_API_KEY, "
+        "\nthere is no pgtwin service for these tests: set PGTWIN_URL and PGTWIN_KEY, "
         "or install pgtwin-server, which brings pgtwind\n"
     ) in run.text

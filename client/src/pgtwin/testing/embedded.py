@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from pgtwin.cli.dev import UID
 from pgtwin.testing.service import Service, ServiceMissing
 
 USERS, START, STATE, LOG = "users.lock", "start.lock", "state.json", "service.log"
@@ -25,13 +26,11 @@ LOOK_SECONDS = 0.05
 class EmbeddedService:
     """
     Args:
-        program: `pgtwind`.
         folder: of the databases and runs.
         run: a name that all processes of the run know.
     """
 
-    def __init__(self, program: Path, folder: Path, run: str) -> None:
-        self._program = program
+    def __init__(self, folder: Path, run: str) -> None:
         self._folder = folder
         self._run = folder / "runs" / run
         self._users: IO[str] | None = None
@@ -52,7 +51,7 @@ class EmbeddedService:
                 state = json.loads((self._run / STATE).read_text())
         except OSError as error:
             raise ServiceMissing(f"no service can be started in {self._folder}: {error}") from error
-        return Service(state["url"], state["key"], self._folder / "data")
+        return Service(state["url"], state["key"], UID, self._folder / "data")
 
     def detach(self) -> None:
         """Use it no more."""
@@ -71,9 +70,7 @@ class EmbeddedService:
         command = [sys.executable, "-P", "-m", "pgtwin.testing.guard"]
         with (self._run / LOG).open("w") as log:
             guard = subprocess.Popen(
-                [*command, self._program, self._folder / "data", self._run],
-                # In a folder of its own, for pgtwind reads the `.env` of where it is started.
-                cwd=self._run,
+                [*command, self._folder / "data", self._run],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -84,7 +81,7 @@ class EmbeddedService:
             if guard.poll() is not None:
                 said = (self._run / LOG).read_text().strip().splitlines()
                 why = said[-1] if said else f"exit code {guard.returncode}"
-                raise ServiceMissing(f"pgtwind could not be started: {why}")
+                raise ServiceMissing(f"no pgtwin for these tests: {why}")
             time.sleep(LOOK_SECONDS)
         # It outlives this process; Python need not warn that nobody waits for it.
         guard.returncode = 0

@@ -10,7 +10,7 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--pgtwin-url",
         metavar="URL",
-        help="The service that databases are made on, with the key of PGTWIN_API_KEY; default: "
+        help="The service that databases are made on, with the key of PGTWIN_KEY; default: "
         "PGTWIN_URL, or a service that is started for the run.",
     )
     group.addoption(

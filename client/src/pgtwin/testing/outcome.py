@@ -31,10 +31,8 @@ class Made:
             self.told = f"the database {self.name} could not be kept: {error.message}"
             return False
         self._is_kept = True
-        ways = self._session.service.ways_to_look(self._database.id)
-        self.told = "\n  ".join(
-            [f"the database {self.name} is kept until {until:%Y-%m-%d %H:%M %Z}:", *ways]
-        )
+        way = self._session.service.way_to_look(self._database.id)
+        self.told = f"the database {self.name} is kept until {until:%Y-%m-%d %H:%M %Z}:\n  {way}"
         return True
 
     def end(self) -> None:

@@ -1,7 +1,6 @@
 """Where the service of a test run is."""
 
 import os
-import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from pgtwin._wire import DEFAULT_URL
 
 MISSING = (
-    "there is no pgtwin service for these tests: set PGTWIN_URL and PGTWIN_API_KEY, "
+    "there is no pgtwin service for these tests: set PGTWIN_URL and PGTWIN_KEY, "
     "or install pgtwin-server, which brings pgtwind"
 )
 
@@ -23,23 +22,20 @@ class Service:
     """A service, and a key of a uid that may make databases and connections.
 
     Attributes:
+        uid: for whom databases are made; None: that of PGTWIN_UID, or whom the key belongs to.
         data: the folder of its databases, where it was started for the tests.
     """
 
     url: str
     key: str = field(repr=False)
+    uid: str | None = None
     data: Path | None = None
 
-    def ways_to_look(self, database_id: int) -> list[str]:
-        """Commands that open one of its databases after the run."""
+    def way_to_look(self, database_id: int) -> str:
+        """The command that opens one of its databases after the run."""
         psql = f"pgtwin psql {database_id}"
-        if self.data is None:
-            return [psql]
-        # The service ends with the run; its databases stay.
-        return [
-            f"PGTWIN_DATA_DIR={self.data} pgtwind serve",
-            f"PGTWIN_API_KEY=$(cat {self.data / 'pytest.key'}) {psql}",
-        ]
+        # What was started for the run ends with it; its databases stay.
+        return psql if self.data is None else f"pgtwin dev --data {self.data} -- {psql}"
 
 
 def given(url: str | None) -> Service | None:
@@ -52,21 +48,12 @@ def given(url: str | None) -> Service | None:
         ServiceMissing: it is named without a key.
     """
     address = url or os.environ.get("PGTWIN_URL")
-    key = os.environ.get("PGTWIN_API_KEY")
+    key = os.environ.get("PGTWIN_KEY")
     if not address and not key:
         return None
     if not key:
-        raise ServiceMissing(f"PGTWIN_API_KEY is not set, for the pgtwin service at {address}")
+        raise ServiceMissing(f"PGTWIN_KEY is not set, for the pgtwin service at {address}")
     return Service((address or DEFAULT_URL).rstrip("/"), key)
-
-
-def pgtwind() -> Path | None:
-    """The server's program, of this environment or of the PATH."""
-    beside = Path(sys.executable).with_name("pgtwind")
-    if beside.exists():
-        return beside
-    found = shutil.which("pgtwind")
-    return Path(found) if found else None
 
 
 def default_folder() -> Path:

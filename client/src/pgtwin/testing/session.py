@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from pgtwin import Client, PgtwinError
 from pgtwin._sync.client import Environment
+from pgtwin.cli.dev import program
 from pgtwin.testing import service
 from pgtwin.testing.databases import Databases
 from pgtwin.testing.service import Service, ServiceMissing
@@ -67,14 +68,13 @@ class Session:
         self.templates = Templates(self.databases, root=options.root, rebuild=options.rebuild)
 
     def _started(self, options: Options) -> Service:
-        program = service.pgtwind()
-        if program is None:
+        if program() is None:
             raise ServiceMissing(service.MISSING)
         # Of systems that pgtwind runs on.
         from pgtwin.testing.embedded import EmbeddedService
 
         folder = Path(options.folder or service.default_folder()).resolve()
-        self._embedded = EmbeddedService(program, folder, options.run)
+        self._embedded = EmbeddedService(folder, options.run)
         return self._embedded.attach()
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class Session:
 
 
 def _client(found: Service) -> Client:
-    client = Client(found.url, found.key)
+    client = Client(found.url, found.key, uid=found.uid)
     try:
         next(iter(client.list_databases(page_size=1)), None)
     except PgtwinError as error:
