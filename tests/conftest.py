@@ -23,6 +23,8 @@ from memory.services import Services
 from tests.api import Api
 from tests.server import PostgresForTests
 
+# Projects of their own, whose tests are run as theirs.
+collect_ignore = ["samples"]
 # Several services share one server with 100 connections.
 SESSIONS = 12
 # The service's roles are shared by all databases of a server, so all workers use one secret.

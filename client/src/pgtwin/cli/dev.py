@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 
 from pgtwin.cli.output import note
 from pgtwin.cli.session import Refused
@@ -45,12 +45,20 @@ def program() -> str | None:
 
 
 @contextmanager
-def service(port: int = 0, data: str | None = None) -> Iterator[Started]:
+def service(
+    port: int = 0,
+    data: str | None = None,
+    *,
+    key_file: Path | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Started]:
     """A service until the block ends.
 
     Args:
         port: 0: any free one.
         data: the folder of its data; None: one that goes with it.
+        key_file: where the key is kept for the next time; None: there is a new one each time.
+        settings: of the service, as its environment has them.
 
     Raises:
         Refused: pgtwin-server is not installed, or does not start.
@@ -64,10 +72,13 @@ def service(port: int = 0, data: str | None = None) -> Iterator[Started]:
             Path(folder).chmod(0o711)
         place = data or folder
         kept = {name: each for name, each in os.environ.items() if not _is_of_another(name)}
-        environment = kept | {"PGTWIN_DATA_DIR": str(Path(place).resolve())}
+        environment = {**kept, **settings, "PGTWIN_DATA_DIR": str(Path(place).resolve())}
         process = subprocess.Popen(
             [found, "serve", "--port", str(port)],
+            # Where the user is, a `.env` may be that of another service.
+            cwd=folder,
             env=environment,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -76,7 +87,7 @@ def service(port: int = 0, data: str | None = None) -> Iterator[Started]:
         try:
             url = _ready(process)
             _drain(process)
-            yield Started(url, _new_key(found, environment), process)
+            yield Started(url, _key(found, environment, folder, key_file), process)
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -109,19 +120,37 @@ def _ready(process: "subprocess.Popen[str]") -> str:
     raise Refused(f"the service did not start: {last}")
 
 
-def _new_key(program: str, environment: dict[str, str]) -> str:
+def _key(program: str, environment: dict[str, str], folder: str, kept: Path | None) -> str:
     """A key of the user `dev`, who may do all that a user may.
+
+    Args:
+        folder: in which there is no `.env`.
+        kept: where it is, or is to be.
 
     Raises:
         Refused
     """
+    if kept is not None and kept.exists():
+        return kept.read_text()
     command = [program, "key", "create", "--uid", UID, "--name", "pgtwin dev"]
     command += [part for scope in SCOPES for part in ("--scope", scope)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     found = _TOKEN.search(done.stdout)
     if found is None:
         raise Refused(f"the service gives no key: {done.stderr.strip()}")
+    if kept is not None:
+        write_privately(kept, found[0])
     return found[0]
+
+
+def write_privately(path: Path, text: str) -> None:
+    """All of it or nothing, for its owner's eyes."""
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    part.touch(0o600)
+    part.write_text(text)
+    part.replace(path)
 
 
 def _drain(process: "subprocess.Popen[str]") -> None:
