@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+from core.settings import Settings
 from tests.client.cli.conftest import Pgtwin
+from tests.conftest import running
+from tests.exports import on_a_socket
 
 
 async def test_a_database_from_its_making_to_its_end(pgtwin: Pgtwin) -> None:
@@ -88,3 +91,27 @@ async def test_dropping_by_labels(pgtwin: Pgtwin, shop: int) -> None:
     assert (await pgtwin("databases", "drop")).code == 2
     assert (await pgtwin("databases", "drop", "shop", "-l", "a=b", "--yes")).code == 2
     assert (await pgtwin("databases", "drop", "-l", "ci", "--yes")).code == 2
+
+
+async def test_a_drop_can_be_undone(pgtwin: Pgtwin, settings: Settings) -> None:
+    kept = settings.model_copy(update={"drop_retention": 3600.0})
+    async with running(kept) as app, on_a_socket(app) as url:
+        made = await pgtwin("databases", "create", "shop", "-o", "json", PGTWIN_URL=url)
+        number = made.json["database_id_str"]
+        await pgtwin("sql", "shop", "CREATE TABLE item (n int)", PGTWIN_URL=url)
+        gone = await pgtwin("databases", "drop", "shop", "--yes", "-o", "json", PGTWIN_URL=url)
+        assert gone.json["restorable_until"] is not None
+        assert (await pgtwin("databases", "list", "-o", "json", PGTWIN_URL=url)).json == []
+        listed = await pgtwin("databases", "list", "--dropped", "-o", "json", PGTWIN_URL=url)
+        assert [each["status"] for each in listed.json] == ["dropped"]
+        by_name = await pgtwin("databases", "restore", "shop", PGTWIN_URL=url)
+        assert (by_name.code, "--dropped" in by_name.err) == (2, True)
+        await pgtwin("databases", "create", "shop", PGTWIN_URL=url)
+        taken = await pgtwin("databases", "restore", number, PGTWIN_URL=url)
+        assert (taken.code, "name_taken" in taken.err) == (1, True)
+        back = await pgtwin("databases", "restore", number, "--new-name", "old", PGTWIN_URL=url)
+        assert back.code == 0, back.err
+        rows = await pgtwin("sql", "old", "SELECT * FROM item", "-o", "json", PGTWIN_URL=url)
+        assert rows.json == []
+        for name in ("old", "shop"):
+            await pgtwin("databases", "drop", name, "--yes", "--purge", PGTWIN_URL=url)

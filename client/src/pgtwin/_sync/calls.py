@@ -1,0 +1,36 @@
+"""What all groups of calls are made with."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+from pgtwin._sync.transport import Transport
+
+Environment: TypeAlias = Literal["prod", "test"]
+Environments: TypeAlias = Literal["prod", "test", "both"]
+Audience: TypeAlias = Literal["owner", "end_user"]
+
+
+class Calls:
+    """
+    Attributes:
+        _who: for whom calls are made, and in which space.
+    """
+
+    _transport: Transport
+    _who: Mapping[str, str | None]
+
+    def _given_who(self) -> dict[str, str]:
+        return {name: value for name, value in self._who.items() if value is not None}
+
+    def _post(self, path: str, /, **fields: Any) -> Any:
+        return self._transport.post(path, **fields, **self._who)
+
+    def _pages(self, path: str, name: str, query: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        cursor = None
+        while True:
+            page = self._transport.get(path, **{**query, "cursor": cursor})
+            for each in page[name]:
+                yield each
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
