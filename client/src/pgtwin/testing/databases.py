@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pgtwin import Client, errors
-from pgtwin._sync.client import Environment
+from pgtwin._sync.calls import Environment
 
 if TYPE_CHECKING:
     from pgtwin.testing.templates import Template

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pgtwin import Client, PgtwinError
-from pgtwin._sync.client import Environment
+from pgtwin._sync.calls import Environment
 from pgtwin.cli.dev import program
 from pgtwin.testing import service
 from pgtwin.testing.databases import Databases

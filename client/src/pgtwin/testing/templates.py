@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pgtwin import Client, errors, models
-from pgtwin._sync.client import Environment, Environments
+from pgtwin._sync.calls import Environment, Environments
 from pgtwin.testing.databases import RUN_LABEL, Database, Databases
 
 Part: TypeAlias = str | bytes | Path
