@@ -17,7 +17,7 @@ from core.postgres.embedded.binaries import bundled_binaries
 from tests.acceptance.test_commands import Serving, new_place
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-GUIDES = ("using-your-database.md", "lifecycle.md", "cli.md", "python-client.md")
+GUIDES = ("using-your-database.md", "lifecycle.md", "cli.md", "python-client.md", "testing.md")
 PATIENCE = 60.0
 # A reader's Python, which keeps its names from block to block.
 PYTHON = """
@@ -49,7 +49,7 @@ class Block:
     @property
     def file(self) -> str | None:
         """The file that the block is, where its first line names one."""
-        found = re.match(r"(?:#|--) ([\w/.]+\.(?:py|sql|csv))\n", self.text)
+        found = re.match(r"(?:#|--) ([\w/.]+\.(?:py|sql|csv|toml))\n", self.text)
         return found[1] if found else None
 
 
@@ -86,6 +86,9 @@ class Reader:
                 return self._in_shell(block.text)
             case "python":
                 return self._in_python(block.text)
+            case "yaml":
+                # For a service that is not here; tests/unit/test_docs_testing.py reads it.
+                return ""
         raise AssertionError(f"nobody runs {block}")
 
     def turn_over(self) -> None:

@@ -95,4 +95,5 @@ def test_the_index_and_the_readme_name_every_guide() -> None:
 
 def test_the_clients_variables_are_in_its_guides() -> None:
     guides = "".join((REPOSITORY / "docs" / name).read_text() for name in ("cli.md", "testing.md"))
-    assert CLIENT - {"PGTWIN_DATA_DIR"} <= set(VARIABLE.findall(guides))
+    settings = {Settings.variable(name) for name in Settings.model_fields}
+    assert CLIENT - settings <= set(VARIABLE.findall(guides))
