@@ -27,6 +27,8 @@ bench: $(STAMP) ## Measure the API and clones against PostgreSQL's limits, into 
 	$(BIN)/python -m benchmarks.upload
 	$(BIN)/python -m benchmarks.export
 	$(BIN)/python -m benchmarks.inspection
+	$(BIN)/python -m benchmarks.client
+	$(BIN)/python -m benchmarks.throwaway
 	$(BIN)/python -m benchmarks.readme
 	$(BIN)/python -m benchmarks.clone
 
