@@ -55,7 +55,9 @@ async def test_it_serves_until_it_is_told_to_end_and_keeps_its_data(
         assert process.stdout is not None
         line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
         found = re.fullmatch(r"export PGTWIN_URL=(\S+) PGTWIN_KEY=(\S+)\n", line)
-        assert found, line
+        if not found:
+            _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
+            raise AssertionError(line + said.decode())
         given = environment(tmp_path) | {"PGTWIN_URL": found[1], "PGTWIN_KEY": found[2]}
         action = ["create", "kept"] if turn == 0 else ["get", "kept"]
         done = await asyncio.create_subprocess_exec(

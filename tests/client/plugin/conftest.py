@@ -1,3 +1,4 @@
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -8,6 +9,12 @@ from pgtwin import Client
 from pgtwin.cli.dev import SCOPES
 from tests.acceptance.test_commands import Place, Serving, place_elsewhere
 from tests.client.plugin.project import Project
+
+
+@pytest.fixture(autouse=True)
+async def others_go_on() -> None:
+    """These tests wait for processes; services in the tests' own loop renew their leases here."""
+    await asyncio.sleep(0.2)
 
 
 @pytest.fixture(scope="session")
