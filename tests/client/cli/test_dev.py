@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -37,15 +39,19 @@ async def test_a_command_with_a_service_of_its_own(tmp_path: Path) -> None:
         await asyncpg.connect(uri, timeout=5)
 
 
+@pytest.fixture
+def data_folder() -> Iterator[Path]:
+    """Not in pytest's, which each run shuts: under root PostgreSQL's user must pass."""
+    with tempfile.TemporaryDirectory(prefix="pgtwin-tests-", dir="/tmp") as name:
+        Path(name).chmod(0o711)
+        yield Path(name) / "data"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_it_serves_until_it_is_told_to_end_and_keeps_its_data(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, data_folder: Path, number: signal.Signals
 ) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_uid == os.getuid():
-            parent.chmod(parent.stat().st_mode | 0o011)
+    folder = data_folder
     for turn in range(2):
         process = await asyncio.create_subprocess_exec(
             PGTWIN, "dev", "--data", str(folder),

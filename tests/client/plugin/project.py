@@ -43,7 +43,13 @@ class Project:
         self, folder: Path, environment: Mapping[str, str], python: str = sys.executable
     ) -> None:
         self.folder = folder
-        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **environment}
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            # Each run of pytest changes the modes of the folder that it shares with others.
+            "PYTEST_DEBUG_TEMPROOT": str(folder),
+            **environment,
+        }
         self.python = python
         self.configure()
 
