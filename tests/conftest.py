@@ -94,15 +94,19 @@ async def control_database(
 async def _drop(admin_url: str, url: str, name: str) -> None:
     connection = await asyncpg.connect(url)
     try:
-        exists = await connection.fetchval("SELECT to_regclass('pgtwin.database_meta')")
-        rows = await connection.fetch(
-            "SELECT id FROM pgtwin.database_meta WHERE deleted_at IS NULL"
-            " UNION SELECT database_id FROM pgtwin.schema_meta"
-            if exists
-            else "SELECT"
+        # What a killed service has begun may end in the server long after it, and make roles.
+        await connection.fetch(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+            name,
         )
-        for row in rows if exists else []:
-            await connection.execute("SELECT pgtwin_admin.drop_roles($1)", row["id"])
+        if await connection.fetchval("SELECT to_regclass('pgtwin.database_meta')"):
+            rows = await connection.fetch(
+                "SELECT id FROM pgtwin.database_meta m WHERE EXISTS"
+                " (SELECT FROM pg_roles WHERE starts_with(rolname, format('d%s_', m.id)))"
+            )
+            for row in rows:
+                await connection.execute("SELECT pgtwin_admin.drop_roles($1)", row["id"])
     finally:
         await connection.close()
     connection = await asyncpg.connect(admin_url)

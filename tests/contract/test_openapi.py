@@ -51,6 +51,7 @@ OPERATIONS = [
     f"GET {V1}/databases/{{database_id}}",
     f"GET {V1}/databases/{{database_id}}/connections",
     f"POST {V1}/clone_database",
+    f"GET {V1}/operations",
     f"GET {V1}/operations/{{operation_id}}",
     *(f"GET {V1}/databases/{{database_id}}/{read}" for read in ("schema", "ddl", "stats")),
 ]
@@ -75,6 +76,7 @@ OWN_CODES = {
     "databases": set(),
     "{database_id}": {25013},
     "clone_database": {25011, 25013, 25015},
+    "operations": set(),
     "{operation_id}": {25016},
     "schema": {25013, 25018, 25019, 25021},
     "ddl": {25011, 25013, 25018, 25019, 25021},

@@ -91,15 +91,19 @@ class Catalog(NamedTuple):
 
 
 async def catalog(connection: Any) -> Catalog:
-    # Other control databases of the server come and go, and their roles with them.
+    # Other control databases of the server come and go, and their roles with them; and so does
+    # what other tests left to the reaper.
     schemas = await connection.fetch(
         "SELECT nspname, pg_get_userbyid(nspowner) FROM pg_namespace"
-        " WHERE nspname !~ '^pg_(toast_)?temp_'"
+        " WHERE nspname !~ '^pg_(toast_)?temp_' AND NOT EXISTS (SELECT FROM pgtwin.schema_meta s"
+        " JOIN pgtwin.database_meta d ON d.id = s.database_id WHERE s.schema_name = nspname"
+        " AND (d.expires_at IS NOT NULL OR d.deleted_at IS NOT NULL))"
     )
     roles = await connection.fetch(
         "SELECT rolname, rolsuper, rolcreaterole, rolcreatedb, rolcanlogin, rolinherit"
         " FROM pg_roles WHERE starts_with(rolname, 'pg') OR EXISTS (SELECT FROM"
-        " pgtwin.database_meta d WHERE starts_with(rolname, format('d%s_', d.id)))"
+        " pgtwin.database_meta d WHERE starts_with(rolname, format('d%s_', d.id))"
+        " AND d.expires_at IS NULL AND d.deleted_at IS NULL)"
     )
     return Catalog(
         frozenset((row[0], row[1]) for row in schemas), frozenset(tuple(row) for row in roles)
