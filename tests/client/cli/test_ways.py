@@ -54,6 +54,12 @@ async def test_exit_codes(door: Door, pgtwin: Pgtwin, make_key: MakeKey, uid: st
     reader = await make_key(uid, Scope.DATABASES_READ)
     lacks = await pgtwin("databases", "create", "x", PGTWIN_KEY=reader)
     assert (lacks.code, "databases:write" in lacks.err) == (4, True)
+    writer = await make_key(uid, Scope.DATABASES_WRITE)
+    made = await pgtwin("databases", "create", "x", "-o", "json", PGTWIN_KEY=writer)
+    assert (made.code, made.json["database_id"] > 0) == (0, True)
+    unconnected = await pgtwin("run", "--", "true", PGTWIN_KEY=writer)
+    assert (unconnected.code, "scope connections" in unconnected.err) == (4, True)
+    assert len((await pgtwin("databases", "list", "-o", "json")).json) == 1
     assert (await pgtwin("databases", "get", "nothing")).code == 5
     assert (await pgtwin("databases", "get", "123456789012345")).code == 5
     assert (await pgtwin("databases", "create", "9 wrong")).code == 1
