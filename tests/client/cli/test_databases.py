@@ -34,6 +34,7 @@ async def test_a_database_from_its_making_to_its_end(pgtwin: Pgtwin) -> None:
     assert later.json["expires_at"].startswith("2033-01-31T18:00")
     labels = await pgtwin("databases", "label", "shop", "a=1", "b=", "-o", "json")
     assert labels.json["labels"] == {"a": "1", "b": ""}
+    assert (await pgtwin("databases", "label", "shop", "a=1", "a=2")).code == 2
     assert (await pgtwin("databases", "protect", "shop")).code == 0
     refused = await pgtwin("databases", "drop", "shop", "--yes")
     assert (refused.code, "protected" in refused.err) == (1, True)

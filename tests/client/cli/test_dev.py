@@ -29,7 +29,8 @@ async def test_a_command_with_a_service_of_its_own(tmp_path: Path) -> None:
     )
     process = await asyncio.create_subprocess_exec(
         PGTWIN, "dev", "--", "sh", "-c", script,
-        env=environment(tmp_path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=environment(tmp_path) | {"PGTWIN_UID": "another"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 5, err.decode()
@@ -60,11 +61,15 @@ async def test_it_serves_until_it_is_told_to_end_and_keeps_its_data(
         )  # fmt: skip
         assert process.stdout is not None
         line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
-        found = re.fullmatch(r"export PGTWIN_URL=(\S+) PGTWIN_KEY=(\S+)\n", line)
+        found = re.fullmatch(r"export PGTWIN_URL=(\S+) PGTWIN_KEY=(\S+) PGTWIN_UID=dev\n", line)
         if not found:
             _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
             raise AssertionError(line + said.decode())
-        given = environment(tmp_path) | {"PGTWIN_URL": found[1], "PGTWIN_KEY": found[2]}
+        given = environment(tmp_path) | {
+            "PGTWIN_URL": found[1],
+            "PGTWIN_KEY": found[2],
+            "PGTWIN_UID": "dev",
+        }
         action = ["create", "kept"] if turn == 0 else ["get", "kept"]
         done = await asyncio.create_subprocess_exec(
             PGTWIN, "databases", *action, env=given, stdout=asyncio.subprocess.DEVNULL

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pty
 import signal
 import sys
 from pathlib import Path
@@ -83,7 +84,8 @@ async def test_a_failed_commands_database_can_be_kept(pgtwin: Pgtwin) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)],
 )
 async def test_who_is_told_to_end_clears_away(
     door: Door, pgtwin: Pgtwin, tmp_path: Path, number: signal.Signals, code: int
@@ -100,6 +102,74 @@ async def test_who_is_told_to_end_clears_away(
     await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == code
     assert await left(pgtwin) == []
+
+
+async def test_a_command_that_will_not_end_is_killed_at_the_third(
+    door: Door, pgtwin: Pgtwin, tmp_path: Path
+) -> None:
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WAIT
+    process = await asyncio.create_subprocess_exec(
+        PGTWIN, "run", "--", sys.executable, "-c", deaf,
+        env=environment(door, tmp_path), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    await asyncio.wait_for(process.stdout.readline(), 30)
+    for _ in range(2):
+        process.terminate()
+        await asyncio.sleep(0.3)
+    assert process.returncode is None
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 20) == 143
+    assert await left(pgtwin) == []
+
+
+async def test_what_is_ignored_stays_so(door: Door, pgtwin: Pgtwin, tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        "nohup", PGTWIN, "run", "--", "sh", "-c", "kill -HUP $PPID; sleep 0.5; echo end",
+        env=environment(door, tmp_path), stdout=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, out) == (0, b"end\n")
+    assert await left(pgtwin) == []
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+async def test_ctrl_c_reaches_a_command_once(
+    door: Door, pgtwin: Pgtwin, tmp_path: Path, redirected: bool
+) -> None:
+    count = (
+        "import signal, time; signal.signal(2, lambda *_: print('got', flush=True));"
+        " print('begun', flush=True); time.sleep(1); time.sleep(1)"
+    )
+    (tmp_path / "count.py").write_text(count)
+    pid, near = pty.fork()
+    if pid == 0:
+        if redirected:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.execve(  # noqa: S606
+            PGTWIN,
+            ["pgtwin", "run", "--", sys.executable, str(tmp_path / "count.py")],
+            environment(door, tmp_path),
+        )
+    code, seen = await asyncio.wait_for(asyncio.to_thread(interrupted, pid, near), 60)
+    assert (code, seen.count(b"got")) == (130, 1), seen
+    assert await left(pgtwin) == []
+
+
+def interrupted(pid: int, near: int) -> tuple[int, bytes]:
+    """Press Ctrl-C once it has begun; gives the exit code and all that was seen."""
+    seen, is_pressed = b"", False
+    while True:
+        try:
+            seen += os.read(near, 65536)
+        except OSError:
+            break
+        if not is_pressed and b"begun" in seen:
+            is_pressed = True
+            os.write(near, b"\x03")
+    os.close(near)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
 
 
 async def test_who_is_killed_leaves_one_that_expires(

@@ -41,6 +41,57 @@ async def test_errors_show_where(pgtwin: Pgtwin, shop: int) -> None:
     ]
 
 
+async def test_errors_show_the_place_in_the_whole_file(
+    pgtwin: Pgtwin, shop: int, tmp_path: Path
+) -> None:
+    lines = ["-- a comment", "", "CREATE TABLE t (n int);", "", "SELECT 1;", "/* b */", ""]
+    lines += ["SELECT '漢字', nothing;"]
+    (tmp_path / "all.sql").write_text("\n".join(lines))
+    failed = await pgtwin("sql", "shop", "-f", "all.sql")
+    assert failed.err.splitlines()[2:4] == [
+        "line 8: SELECT '漢字', nothing;",
+        "                       ^",
+    ]
+    many = "SELECT 1;\n" * 40 + "\tSELECT\tnothing"
+    failed = await pgtwin("sql", "shop", "-", given=many)
+    assert failed.err.splitlines()[2:4] == ["line 41:  SELECT nothing", "                 ^"]
+    long = await pgtwin("sql", "shop", f"SELECT '{'x' * 5000}', nothing, '{'y' * 5000}'")
+    shown, caret = long.err.splitlines()[1:3]
+    assert len(shown) < 250
+    assert shown[caret.index("^") :].startswith("nothing, ")
+
+
+async def test_no_text_obeys_the_terminal(pgtwin: Pgtwin, shop: int) -> None:
+    failed = await pgtwin("sql", "shop", r"SELECT E'\x1b[31mred'::int")
+    assert failed.code == 1
+    assert r'"\x1b[31mred"' in failed.err
+    assert "\x1b" not in failed.err
+
+
+async def test_what_is_no_text_is_told(pgtwin: Pgtwin, shop: int, tmp_path: Path) -> None:
+    (tmp_path / "bad.sql").write_bytes(b"SELECT 1;\nSELECT '\xff'")
+    told = (1, "error: bad.sql is no text in UTF-8: see line 2\n")
+    for arguments in (["sql", "shop", "-f", "bad.sql"], ["run", "--sql", "bad.sql", "--", "true"]):
+        done = await pgtwin(*arguments)
+        assert (done.code, done.err) == told
+    piped = await pgtwin("sql", "shop", "-", given=b"SELECT '\xff'")
+    assert (piped.code, "standard input is no text" in piped.err) == (1, True)
+    odd = os.fsdecode(b"sh\xffop")
+    for arguments in (["sql", "shop", f"SELECT '{odd}'"], ["databases", "get", odd]):
+        done = await pgtwin(*arguments)
+        assert (done.code, "no UTF-8" in done.err) == (2, True)
+    (tmp_path / odd).write_text("SELECT 1 AS a")
+    assert (await pgtwin("sql", "shop", "-f", odd, "-o", "json")).json == [{"a": 1}]
+
+
+async def test_output_of_any_encoding(pgtwin: Pgtwin, shop: int) -> None:
+    query = ["sql", "shop", "SELECT 'ä漢😀' AS y"]
+    found = await pgtwin(*query, "-o", "json", PYTHONIOENCODING="ascii")
+    assert found.json == [{"y": "ä漢😀"}]
+    table = await pgtwin(*query, PYTHONIOENCODING="ascii:strict")
+    assert table.code == 0
+
+
 async def test_files_as_windows_writes_them(pgtwin: Pgtwin, shop: int, tmp_path: Path) -> None:
     file = tmp_path / "all.sql"
     file.write_bytes(
@@ -62,14 +113,14 @@ async def test_files_as_windows_writes_them(pgtwin: Pgtwin, shop: int, tmp_path:
 
 
 async def at_a_terminal(
-    door: Door, home: Path, typed: list[str], *arguments: str
+    door: Door, home: Path, typed: list[str | bytes], *arguments: str, columns: int = 100
 ) -> tuple[int, str]:
     """What a person sees who types these lines, each when it is waited for."""
     near, far = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         PGTWIN,
         *arguments,
-        env=environment(door, home, TERM="xterm", COLUMNS="100"),
+        env=environment(door, home, TERM="xterm", COLUMNS=str(columns)),
         stdin=far,
         stdout=far,
         stderr=far,
@@ -92,14 +143,16 @@ async def at_a_terminal(
             break
         if waiting and (seen.count(b"> ") > marks or b"[y/N]" in seen):
             marks = seen.count(b"> ")
-            os.write(near, waiting.pop(0).encode())
+            line = waiting.pop(0)
+            os.write(near, line.encode() if isinstance(line, str) else line)
     code = await asyncio.wait_for(process.wait(), 10)
     os.close(near)
     return code, seen.decode(errors="replace")
 
 
 async def test_a_prompt(door: Door, pgtwin: Pgtwin, shop: int, tmp_path: Path) -> None:
-    typed = [
+    typed: list[str | bytes] = [
+        b"SELECT '\xff';\n",
         "INSERT INTO item VALUES\n",
         "(1, 'te;a');\n",
         "SELECT name FROM item;\n",
@@ -113,12 +166,21 @@ async def test_a_prompt(door: Door, pgtwin: Pgtwin, shop: int, tmp_path: Path) -
     ]
     code, seen = await at_a_terminal(door, tmp_path, typed, "sql", "shop")
     assert code == 0, seen
-    for part in ("INSERT 1", "te;a", "prod-> ", "test=> ", "is no command"):
+    for part in ("no UTF-8", "INSERT 1", "te;a", "prod-> ", "test=> ", "is no command"):
         assert part in seen
     assert "does not exist" in seen
-    history = (tmp_path / "state" / "pgtwin" / "history").read_text()
+    history = (tmp_path / "state" / "pgtwin" / "history").read_text(errors="replace")
     assert "SELECT name FROM item;" in history
     assert "\x1b[" in seen
+
+
+async def test_tables_on_terminals(door: Door, pgtwin: Pgtwin, shop: int, tmp_path: Path) -> None:
+    query = ["sql", "shop", "SELECT " + ", ".join(f"'value {n}' AS c{n}" for n in range(12))]
+    _, wide = await at_a_terminal(door, tmp_path, [], *query, columns=300)
+    assert "─" in wide
+    assert "value 7" in wide
+    _, narrow = await at_a_terminal(door, tmp_path, [], *query, columns=80)
+    assert "value 7" in narrow
 
 
 async def test_people_are_asked_before_a_drop(
@@ -169,6 +231,26 @@ async def test_files_in_and_out(pgtwin: Pgtwin, shop: int, tmp_path: Path) -> No
     assert (to.code, (tmp_path / "a.ndjson").read_text()) == (0, '{"a":1}\n')
     assert (await pgtwin("export", "shop")).code == 2
     assert (await pgtwin("export", "shop", "item", "--format", "doc")).code == 2
+
+
+async def test_exports_to_what_is_no_file(pgtwin: Pgtwin, shop: int, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = await asyncio.create_subprocess_exec(
+        "cat", tmp_path / "pipe", stdout=asyncio.subprocess.PIPE
+    )
+    done = await pgtwin("export", "shop", "item", "--to", "pipe")
+    is_left = (tmp_path / "pipe").is_fifo()
+    if not is_left:
+        reader.kill()
+    out, _ = await reader.communicate()
+    assert (done.code, out, is_left) == (0, b"id,name\r\n", True), done.err
+    (tmp_path / "folder").mkdir()
+    folder = await pgtwin("export", "shop", "item", "--to", "folder")
+    assert (folder.code, folder.err.endswith("folder\n")) == (1, True)
+    (tmp_path / "link.csv").symlink_to("true.csv")
+    assert (await pgtwin("export", "shop", "item", "--to", "link.csv")).code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "true.csv").read_text() == "id,name\n"
 
 
 async def test_schemas(pgtwin: Pgtwin, shop: int) -> None:

@@ -73,6 +73,13 @@ def test_what_is_sent_together() -> None:
     assert [part.is_ddl for part in parts("WITH a AS (SELECT 1) SELECT * FROM a")] == [False]
 
 
+def test_what_is_sent_is_a_part_of_what_was_given() -> None:
+    text = "-- a\nCREATE TABLE a ();\n\n/* b */ SELECT 1;;\n-- c\nSELECT 2;\n"
+    found = list(parts(text))
+    assert [text[part.start :].startswith(part.text) for part in found] == [True, True]
+    assert found[1].text == "/* b */ SELECT 1;;\n-- c\nSELECT 2"
+
+
 def test_line_ends() -> None:
     assert normalised("\ufeffa\r\nb\rc\n") == "a\nb\nc\n"
 
@@ -98,6 +105,6 @@ def test_durations() -> None:
     assert [duration.seconds(text) for text in ("90", "90s", "15m", "1h30m", "7d", "1w")] == [
         90, 90, 900, 5400, 604_800, 604_800,
     ]  # fmt: skip
-    for wrong in ("", "x", "1x", "-1s", "1.5h", "h"):
+    for wrong in ("", "x", "1x", "-1s", "1.5h", "h", "٣m", "²"):
         with pytest.raises(ValueError, match="no time"):
             duration.seconds(wrong)

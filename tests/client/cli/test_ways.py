@@ -54,12 +54,67 @@ async def test_exit_codes(door: Door, pgtwin: Pgtwin, make_key: MakeKey, uid: st
     reader = await make_key(uid, Scope.DATABASES_READ)
     lacks = await pgtwin("databases", "create", "x", PGTWIN_KEY=reader)
     assert (lacks.code, "databases:write" in lacks.err) == (4, True)
+    writer = await make_key(uid, Scope.DATABASES_WRITE)
+    made = await pgtwin("databases", "create", "x", "-o", "json", PGTWIN_KEY=writer)
+    assert (made.code, made.json["database_id"] > 0) == (0, True)
+    unconnected = await pgtwin("run", "--", "true", PGTWIN_KEY=writer)
+    assert (unconnected.code, "scope connections" in unconnected.err) == (4, True)
+    assert len((await pgtwin("databases", "list", "-o", "json")).json) == 1
     assert (await pgtwin("databases", "get", "nothing")).code == 5
     assert (await pgtwin("databases", "get", "123456789012345")).code == 5
     assert (await pgtwin("databases", "create", "9 wrong")).code == 1
     assert (await pgtwin("databases", "nothing")).code == 2
     assert (await pgtwin("sql")).code == 2
     assert (await pgtwin("--version")).out.startswith("pgtwin 0.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "profile = 3",
+        "[profile]\ndefault = 3",
+        '[profile.default]\nurl = "http://127.0.0.1:9"\nkey = 4',
+    ],
+)
+async def test_profiles_that_are_none(pgtwin: Pgtwin, tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    done = await pgtwin("databases", "list", PGTWIN_CONFIG="c.toml", PGTWIN_KEY="")
+    assert (done.code, done.err.startswith("error: c.toml can't be read: ")) == (2, True)
+
+
+async def test_the_environment_alone_will_do(pgtwin: Pgtwin, tmp_path: Path) -> None:
+    folder = {"PGTWIN_CONFIG": str(tmp_path)}
+    assert (await pgtwin("databases", "list", **folder)).code == 0
+    done = await pgtwin("databases", "list", PGTWIN_KEY="", **folder)
+    assert (done.code, done.err) == (2, f"error: {tmp_path} can't be read: Is a directory\n")
+
+
+async def test_addresses_and_keys_that_are_none(pgtwin: Pgtwin) -> None:
+    for url in ("nonsense", "http://", "ftp://a", "http://127.0.0.1:abc", "http://[::1"):
+        done = await pgtwin("databases", "list", PGTWIN_URL=url)
+        assert (done.code, "http://host:port" in done.err) == (2, True), url
+    for key in ("kéy", "a\nb"):
+        done = await pgtwin("databases", "list", PGTWIN_KEY=key)
+        assert (done.code, done.err.startswith("error: this is no API key")) == (4, True)
+    done = await pgtwin("login", "--key-stdin", given=b"k\xff\n")
+    assert (done.code, done.err.startswith("error: this is no API key")) == (4, True)
+
+
+async def test_streams_that_are_closed(pgtwin: Pgtwin, door: Door, shop: int) -> None:
+    for command, code in (
+        ("databases list >&-", 0),
+        ("databases list <&- >&- 2>&-", 0),
+        ("sql shop <&-", 0),
+        ("login --key-stdin <&-", 2),
+        ("run -- cat <&-", 0),
+    ):
+        process = await asyncio.create_subprocess_shell(
+            f"{PGTWIN} {command}",
+            env={**os.environ, "PGTWIN_URL": door.url, "PGTWIN_KEY": door.key},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, err = await process.communicate()
+        assert (process.returncode, b"Traceback" in err) == (code, False), (command, err)
 
 
 async def test_a_server_of_another_version(pgtwin: Pgtwin) -> None:

@@ -4,7 +4,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias
 
 import httpx
 
-from pgtwin import errors, models
+from pgtwin import _wire, errors, models
 from pgtwin._sync.calls import Audience, Calls, Environment
 
 Format: TypeAlias = Literal["csv", "json", "ndjson", "parquet"]
@@ -103,19 +103,23 @@ class FileCalls(Calls):
     ) -> int:
         """Export into a file, which is there only when it is whole.
 
+        A pipe or a device gets what comes as it comes.
+
         Args:
             options: of `export_data`.
 
         Returns:
             Its bytes.
         """
-        whole, written = Path(path), 0
-        part = whole.with_name(f"{whole.name}.part")
+        written = 0
+        whole, part = _wire.target(path)
         try:
             with part.open("wb") as file:
                 for portion in self.export_data(database_id, table, **options):
                     written += file.write(portion)
-            part.replace(whole)
+            if part != whole:
+                part.replace(whole)
         finally:
-            part.unlink(missing_ok=True)
+            if part != whole:
+                part.unlink(missing_ok=True)
         return written

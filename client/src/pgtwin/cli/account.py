@@ -1,16 +1,16 @@
 import sys
 from contextlib import suppress
 
-from pgtwin import Client, _version, errors
+from pgtwin import _version, errors
 from pgtwin.cli import config
 from pgtwin.cli.output import Form, show_one
-from pgtwin.cli.session import USAGE, Refused, State
+from pgtwin.cli.session import USAGE, Refused, State, connected
 
 
 def login(url: str, profile: str, *, key_stdin: bool) -> None:
     """Look whether the service takes the key, and keep both."""
     if key_stdin:
-        key = sys.stdin.readline().strip()
+        key = sys.stdin.buffer.readline().decode(errors="replace").strip()
     elif sys.stdin.isatty():
         import getpass
 
@@ -41,7 +41,7 @@ def whoami(form: Form) -> None:
 
 
 def _look(url: str | None, key: str) -> str:
-    with Client(url, key) as client:
+    with connected(url, key) as client:
         # A key that may do other things is one all the same.
         with suppress(errors.NotAuthorized):
             next(iter(client.list_databases(page_size=1)), None)

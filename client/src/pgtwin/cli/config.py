@@ -28,13 +28,24 @@ class Profile:
 def folder() -> Path:
     """Of the user's configuration, after the XDG base directory specification."""
     given = os.environ.get("XDG_CONFIG_HOME")
-    return Path(given) / "pgtwin" if given else Path.home() / ".config" / "pgtwin"
+    return Path(given) / "pgtwin" if given else _home() / ".config" / "pgtwin"
 
 
 def state_folder() -> Path:
     """Of what is kept from call to call, such as the prompt's history."""
     given = os.environ.get("XDG_STATE_HOME")
-    return Path(given) / "pgtwin" if given else Path.home() / ".local" / "state" / "pgtwin"
+    return Path(given) / "pgtwin" if given else _home() / ".local" / "state" / "pgtwin"
+
+
+def _home() -> Path:
+    """
+    Raises:
+        ConfigError: the user has none, as in a container.
+    """
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise ConfigError("this user has no home: set HOME, or PGTWIN_CONFIG") from error
 
 
 def path() -> Path:
@@ -51,9 +62,18 @@ def profiles() -> dict[str, dict[str, str]]:
         found = tomllib.loads(path().read_text())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path()} can't be read: {error.strerror}") from error
+    except ValueError as error:
         raise ConfigError(f"{path()} can't be read: {error}") from error
-    return {name: dict(given) for name, given in found.get("profile", {}).items()}
+    given = found.get("profile", {})
+    if not isinstance(given, dict) or not all(map(_is_profile, given.values())):
+        raise ConfigError(f"{path()} can't be read: a profile is a table with url and key, texts")
+    return given
+
+
+def _is_profile(given: object) -> bool:
+    return isinstance(given, dict) and all(isinstance(each, str) for each in given.values())
 
 
 def chosen(name: str | None) -> Profile:
@@ -66,6 +86,10 @@ def chosen(name: str | None) -> Profile:
         ConfigError: a profile was named that is not there.
     """
     wanted = name or os.environ.get("PGTWIN_PROFILE") or ""
+    url, key = os.environ.get("PGTWIN_URL"), os.environ.get("PGTWIN_KEY")
+    if url and key and not wanted:
+        # All is said; a program in a container may have no home to look into.
+        return Profile(DEFAULT_PROFILE, url, key)
     found = profiles()
     if wanted and wanted not in found:
         raise ConfigError(f'there is no profile "{wanted}" in {path()}')
@@ -75,8 +99,8 @@ def chosen(name: str | None) -> Profile:
         return Profile(name, given.get("url"), given.get("key"))
     return Profile(
         wanted or DEFAULT_PROFILE,
-        os.environ.get("PGTWIN_URL") or given.get("url"),
-        os.environ.get("PGTWIN_KEY") or given.get("key"),
+        url or given.get("url"),
+        key or given.get("key"),
     )
 
 

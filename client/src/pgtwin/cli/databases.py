@@ -1,3 +1,5 @@
+from typing import TYPE_CHECKING
+
 from pgtwin.cli import duration
 from pgtwin.cli.output import Form, note, show_many, show_one
 from pgtwin.cli.session import (
@@ -8,7 +10,11 @@ from pgtwin.cli.session import (
     database_id,
     labels_of,
 )
+from pgtwin.errors import NotAuthorized
 from pgtwin.models import DatabaseRef
+
+if TYPE_CHECKING:
+    from pgtwin import Client
 
 COLUMNS = ("database_id", "name", "status", "labels", "expires_at", "create_at")
 SHOWN = (
@@ -51,7 +57,17 @@ def create(
             labels=labels_of(labels),
             protected=protected or None,
         )
-        show_one(form, service.get_database(made.id), SHOWN)
+        _show(service, made, form)
+
+
+def _show(service: "Client", made: DatabaseRef, form: Form) -> None:
+    try:
+        found = service.get_database(made.id)
+    except NotAuthorized:
+        # It is made all the same: a key may write and not read.
+        show_one(form, made)
+    else:
+        show_one(form, found, SHOWN)
 
 
 def list_all(prefix: str | None, labels: list[str] | None, form: Form, *, dropped: bool) -> None:
@@ -134,7 +150,7 @@ def restore(database: str, new_name: str | None, form: Form) -> None:
         raise Refused("give the id, which `pgtwin databases list --dropped` shows", USAGE)
     with client() as service:
         back = service.restore_database(int(database), new_name=new_name)
-        show_one(form, service.get_database(back.id), SHOWN)
+        _show(service, back, form)
 
 
 def set_expiration(

@@ -177,7 +177,8 @@ def dev(command: list[str], port: int, data: str | None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     with service(port, data) as started:
-        given = {"PGTWIN_URL": started.url, "PGTWIN_KEY": started.key}
+        # The user too, for another one may be set where this runs.
+        given = {"PGTWIN_URL": started.url, "PGTWIN_KEY": started.key, "PGTWIN_UID": UID}
         if command:
             try:
                 return subprocess.call(command, env=os.environ | given)

@@ -12,9 +12,9 @@ def seconds(text: str) -> int:
     Raises:
         ValueError
     """
-    if text.isdecimal():
+    if text.isascii() and text.isdecimal():
         return int(text)
-    if not re.fullmatch(r"(\d+[smhdw])+", text):
+    if not re.fullmatch(r"([0-9]+[smhdw])+", text):
         raise ValueError(f'"{text}" is no time: give 90s, 15m, 2h, 7d')
     return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", text))
 

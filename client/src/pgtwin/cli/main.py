@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pgtwin._version import VERSION
-from pgtwin.cli.output import Form
+from pgtwin.cli.output import Form, prepare
 from pgtwin.cli.session import INTERRUPTED, State
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 def main() -> None:
     """Run a command; what went wrong is told in a line, with an exit code of its own."""
+    prepare()
     try:
         app()
     except KeyboardInterrupt:

@@ -44,7 +44,7 @@ class Prompt:
             self._loop()
         finally:
             if readline is not None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, config.ConfigError):
                     readline.write_history_file(self._history())
 
     def _loop(self) -> None:
@@ -77,7 +77,7 @@ class Prompt:
             work(text)
         except KeyboardInterrupt:
             print()
-        except (PgtwinError, Refused, OSError) as error:
+        except (PgtwinError, Refused, OSError, UnicodeEncodeError) as error:
             ended_with(error)
 
     def _execute(self, text: str) -> None:
@@ -106,8 +106,9 @@ class Prompt:
             import readline
         except ImportError:
             return None
-        history = self._history()
-        with contextlib.suppress(OSError):
+        # Who has no home has no history.
+        with contextlib.suppress(OSError, config.ConfigError):
+            history = self._history()
             history.parent.mkdir(parents=True, exist_ok=True)
             readline.read_history_file(history)
         readline.set_history_length(HISTORY)

@@ -6,7 +6,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from pgtwin.cli import sql as sql_texts
 from pgtwin.cli.connect import variables
 from pgtwin.cli.databases import ttl_of
 from pgtwin.cli.output import note
-from pgtwin.cli.session import client, database_id, one_line
+from pgtwin.cli.session import client, database_id, one_line, read
 from pgtwin.errors import DatabaseNotFound, PgtwinError
 from pgtwin.models import DatabaseRef
 
@@ -23,6 +22,10 @@ if TYPE_CHECKING:
 
 LABEL = "pgtwin.run"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
+# Keys of a terminal send these, to all processes of its foreground.
+FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+# Told so often to end, a command that has not is killed.
+PATIENCE = 3
 
 
 class Signals:
@@ -35,23 +38,44 @@ class Signals:
     def __init__(self) -> None:
         self.taken: signal.Signals | None = None
         self.child: subprocess.Popen[bytes] | None = None
+        self._times = 0
 
     def take(self, number: int, _frame: FrameType | None) -> None:
         self.taken = self.taken or signal.Signals(number)
-        # Ctrl-C at a terminal reaches the command by itself.
-        from_terminal = number == signal.SIGINT and os.isatty(0)
-        if self.child is not None and not from_terminal:
+        self._times += 1
+        if self.child is None:
+            return
+        if self._times >= PATIENCE:
+            self.child.kill()
+        elif number not in FROM_TERMINAL or not _is_in_foreground():
             self.child.send_signal(number)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, self.take) for number in numbers}
+        numbers = (*FROM_TERMINAL, signal.SIGTERM, signal.SIGHUP)
+        # What is ignored stays so: `nohup` wants no end by SIGHUP.
+        before = {
+            number: signal.signal(number, self.take)
+            for number in numbers
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _is_in_foreground() -> bool:
+    """Whether a terminal's keys reach the command too, wherever standard input comes from."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    finally:
+        os.close(terminal)
 
 
 def run(
@@ -65,7 +89,7 @@ def run(
         PgtwinError, OSError: there is no database, or the SQL failed; nothing is left.
     """
     seconds = ttl_of(ttl)
-    text = None if file is None else Path(file).read_text(encoding="utf-8-sig")
+    text = None if file is None else read(file)
     signals = Signals()
     with client() as service, signals.held():
         made = _made(service, clone_from, seconds)

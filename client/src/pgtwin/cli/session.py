@@ -1,10 +1,11 @@
 """What commands have in common: the service, a database by name or number, and how they end."""
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pgtwin.cli import config
-from pgtwin.cli.output import note
+from pgtwin.cli.output import note, text, width
 
 if TYPE_CHECKING:
     from pgtwin import Client
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 # Documented in docs/cli.md.
 FAILED, USAGE, UNREACHABLE, NOT_AUTHORIZED, NOT_FOUND, INCOMPATIBLE = 1, 2, 3, 4, 5, 6
 INTERRUPTED = 130
+# Characters that are shown of a line of SQL on each side of an error.
+BESIDE = 100
 _CODES = {
     "ServerUnreachable": UNREACHABLE,
     "IncompatibleServer": INCOMPATIBLE,
@@ -44,7 +47,7 @@ def client() -> "Client":
     Raises:
         Refused: nothing says where the service is, or with which key.
     """
-    from pgtwin import Client, Retry
+    from pgtwin import Retry
 
     found = config.chosen(State.profile)
     if not found.key:
@@ -53,7 +56,24 @@ def client() -> "Client":
             NOT_AUTHORIZED,
             "run `pgtwin login`, or set PGTWIN_URL and PGTWIN_KEY",
         )
-    return Client(found.url, found.key, uid=State.uid, retry=Retry(attempts=3))
+    return connected(found.url, found.key, uid=State.uid, retry=Retry(attempts=3))
+
+
+def connected(url: str | None, key: str, **options: Any) -> "Client":
+    """
+    Raises:
+        Refused: the address is none, or the key.
+    """
+    from pgtwin import Client, _wire
+
+    try:
+        place = _wire.address(url)
+    except ValueError as error:
+        raise Refused(str(error), USAGE) from error
+    try:
+        return Client(place, key, **options)
+    except ValueError as error:
+        raise Refused(str(error), NOT_AUTHORIZED) from error
 
 
 def database_id(service: "Client", given: str) -> int:
@@ -62,7 +82,7 @@ def database_id(service: "Client", given: str) -> int:
     Raises:
         Refused: there is none, or more than one.
     """
-    if given.isdecimal():
+    if given.isascii() and given.isdecimal():
         return int(given)
     found = [each for each in service.list_databases(name_prefix=given) if each.name == given]
     if not found:
@@ -93,6 +113,9 @@ def ended_with(error: Exception) -> int | None:
             note(f"hint: {one_line(error.hint)}")
     elif isinstance(error, PgtwinError):
         note(f"error: {one_line(error.message)}")
+    elif isinstance(error, UnicodeEncodeError):
+        note("error: what was given has bytes that are no UTF-8")
+        return USAGE
     elif isinstance(error, OSError):
         note(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
     else:
@@ -104,22 +127,58 @@ def one_line(message: str) -> str:
     return " ".join(message.split())
 
 
+def decoded(content: bytes, name: str) -> str:
+    """A text of SQL from a file, which may have a byte order mark.
+
+    Args:
+        name: of the file, to be told.
+
+    Raises:
+        Refused: it is no UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise Refused(f"{name} is no text in UTF-8: see line {line}") from error
+
+
+def read(file: str) -> str:
+    """
+    Raises:
+        OSError, Refused
+    """
+    return decoded(Path(file).read_bytes(), file)
+
+
 class Sql:
-    """The SQL that was sent last, to show where an error is."""
+    """The SQL that was sent last, to show where an error is.
+
+    Attributes:
+        text: as it was given.
+        start: where in it what was sent begins.
+    """
 
     text = ""
+    start = 0
 
 
 def _where(error: Exception) -> list[str]:
-    place = getattr(error, "position", None)
-    if not place or not 0 < place <= len(Sql.text):
+    position = getattr(error, "position", None)
+    if not position or not 0 < position <= len(Sql.text) - Sql.start:
         return []
-    before = Sql.text[: place - 1]
-    start = before.rfind("\n") + 1
-    line = Sql.text[start:].partition("\n")[0].rstrip("\r")
-    number = before.count("\n") + 1
-    head = f"line {number}: "
-    return [head + line, " " * (len(head) + place - 1 - start) + "^"]
+    place = Sql.start + position - 1
+    start = Sql.text.rfind("\n", 0, place) + 1
+    end = Sql.text.find("\n", place)
+    line = Sql.text[start : end if end >= 0 else None]
+    first = max(0, place - start - BESIDE)
+    shown = line[first : place - start + BESIDE]
+    head = f"line {Sql.text.count(chr(10), 0, place) + 1}: {'...' if first else ''}"
+    tail = "..." if len(line) > first + len(shown) else ""
+    # A tab is one column wide here as there, so that the caret is below its place.
+    shown = "".join(" " if each.isspace() else each for each in shown)
+    before = width(head + text(shown[: place - start - first]))
+    return [head + shown + tail, " " * before + "^"]
 
 
 def confirmed(question: str, *, yes: bool) -> None:
@@ -140,7 +199,7 @@ def confirmed(question: str, *, yes: bool) -> None:
 def labels_of(given: list[str] | None) -> dict[str, str] | None:
     """
     Raises:
-        Refused: one is not of the form key=value.
+        Refused: one is not of the form key=value, or is given twice.
     """
     if not given:
         return None
@@ -148,4 +207,7 @@ def labels_of(given: list[str] | None) -> dict[str, str] | None:
     wrong = next((name for name, sign, _ in pairs if not sign), None)
     if wrong is not None:
         raise Refused(f'"{wrong}" is no label: give key=value', USAGE)
-    return {name: value for name, _, value in pairs}
+    found = {name: value for name, _, value in pairs}
+    if len(found) < len(pairs):
+        raise Refused("a label is given twice", USAGE)
+    return found

@@ -1,10 +1,9 @@
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgtwin.cli import statements
 from pgtwin.cli.output import Form, note, show_many, table
-from pgtwin.cli.session import USAGE, Refused, Sql, client, database_id
+from pgtwin.cli.session import USAGE, Refused, Sql, client, database_id, decoded, read
 from pgtwin.models import Result, Statement
 
 if TYPE_CHECKING:
@@ -52,12 +51,13 @@ def execute(
     Raises:
         PgtwinError, Refused
     """
-    parts = list(statements.parts(statements.normalised(text)))
+    text = statements.normalised(text)
+    parts = list(statements.parts(text))
     if params is not None and (len(parts) != 1 or parts[0].is_ddl):
         raise Refused("--param is for one statement that reads or changes rows", USAGE)
     environment: Any = "prod" if env == "both" else env
     for number, part in enumerate(parts, 1):
-        Sql.text = part.text
+        Sql.text, Sql.start = text, part.start
         try:
             if part.is_ddl:
                 if read_only:
@@ -88,9 +88,9 @@ def execute(
 def _text(statement: str | None, file: str | None) -> str | None:
     """What is to be run; None: it is typed at a prompt."""
     if file is not None and file != "-":
-        return Path(file).read_text(encoding="utf-8-sig")
+        return read(file)
     if statement == "-" or file == "-" or (statement is None and not sys.stdin.isatty()):
-        return sys.stdin.read()
+        return decoded(sys.stdin.buffer.read(), "standard input")
     return statement
 
 

@@ -29,11 +29,14 @@ class Part:
     """Statements that are sent in one call.
 
     Attributes:
+        text: a part of what was given, as it is there.
         is_ddl: they change tables.
+        start: where that part begins.
     """
 
     text: str
     is_ddl: bool
+    start: int
 
 
 def normalised(text: str) -> str:
@@ -46,6 +49,12 @@ def statements(text: str) -> Iterator[str]:
 
     Quotes, dollar quotes, comments in comments, and BEGIN ATOMIC ... END of functions are whole.
     """
+    for start, end in spans(text):
+        yield text[start:end]
+
+
+def spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where the statements begin and end."""
     start = at = 0
     words: list[str] = []
     depth = 0
@@ -62,11 +71,15 @@ def statements(text: str) -> Iterator[str]:
                 depth = _depth(words, depth)
             case "end" if depth == 0:
                 if words:
-                    yield text[start : at - 1].strip()
+                    yield _stripped(text, start, at - 1)
                 start, words = at, []
-    rest = text[start:].strip()
-    if words and rest:
-        yield rest
+    if words:
+        yield _stripped(text, start, len(text))
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    whole = text[start:end]
+    return start + len(whole) - len(whole.lstrip()), start + len(whole.rstrip())
 
 
 def is_complete(text: str) -> bool:
@@ -78,19 +91,21 @@ def is_complete(text: str) -> bool:
 
 def parts(text: str) -> Iterator[Part]:
     """What is sent in one call after the other."""
-    kept: list[str] = []
-    kind, size = False, 0
-    for statement in statements(text):
-        is_ddl = first_word(statement) in DDL
-        length = len(statement.encode()) + 2
-        is_full = len(kept) == MOST_STATEMENTS or size + length > MOST_BYTES
-        if kept and (is_ddl is not kind or is_full):
-            yield Part(";\n".join(kept), kind)
-            kept, size = [], 0
-        kept.append(statement)
-        kind, size = is_ddl, size + length
-    if kept:
-        yield Part(";\n".join(kept), kind)
+    first = last = count = size = 0
+    kind = False
+    for start, end in spans(text):
+        is_ddl = first_word(text[start:end]) in DDL
+        # What is between two statements is sent with them, so that places in it are those given.
+        length = len(text[last if count else start : end].encode())
+        is_full = count == MOST_STATEMENTS or size + length > MOST_BYTES
+        if count and (is_ddl is not kind or is_full):
+            yield Part(text[first:last], kind, first)
+            count = size = 0
+        if not count:
+            first, length = start, len(text[start:end].encode())
+        kind, last, count, size = is_ddl, end, count + 1, size + length
+    if count:
+        yield Part(text[first:last], kind, first)
 
 
 def first_word(statement: str) -> str:
