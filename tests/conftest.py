@@ -88,11 +88,12 @@ async def control_database(
         yield settings
     finally:
         await engine.dispose()
-        await _drop(admin_url, url, name)
+        await drop_control_database(admin_url, name)
 
 
-async def _drop(admin_url: str, url: str, name: str) -> None:
-    connection = await asyncpg.connect(url)
+async def drop_control_database(admin_url: str, name: str) -> None:
+    """With all its roles, which would look like drift to the other services of the server."""
+    connection = await asyncpg.connect(with_database(admin_url, name))
     try:
         # What a killed service has begun may end in the server long after it, and make roles.
         await connection.fetch(

@@ -20,7 +20,7 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.conftest import MASTER_SECRET, with_database
+from tests.conftest import MASTER_SECRET, drop_control_database, with_database
 
 PGTWIND = Path(sys.executable).with_name("pgtwind")
 EXPORT = re.compile(r"^  export PGTWIN_URL=(\S+) PGTWIN_KEY=(pgt_[0-9a-f]{12}_[0-9a-f]{64})$", re.M)
@@ -228,9 +228,7 @@ async def place_elsewhere(admin_url: str, **variables: str) -> AsyncIterator[Pla
         try:
             yield place
         finally:
-            connection = await asyncpg.connect(admin_url)
-            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-            await connection.close()
+            await drop_control_database(admin_url, name)
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import asyncpg
 import httpx
 import pytest
 
-from tests.conftest import MASTER_SECRET, with_database
+from tests.conftest import MASTER_SECRET, drop_control_database
 from tests.containers import REPOSITORY, compose, dockerfile
 
 PATIENCE = 60.0
@@ -151,10 +150,10 @@ async def variables(image: Image, admin_url: str) -> AsyncIterator[dict[str, str
         "PGTWIN_MASTER_SECRET": MASTER_SECRET,
     }
     assert set(given) == set(SERVICES["init"]["environment"])
+    command = FINAL.only("ENTRYPOINT").exec_form or []
+    code, output, errors = image.run([*command, *SERVICES["init"]["command"]], **given)
+    assert (code, output) == (0, ""), errors
     try:
-        command = FINAL.only("ENTRYPOINT").exec_form or []
-        code, output, errors = image.run([*command, *SERVICES["init"]["command"]], **given)
-        assert (code, output) == (0, ""), errors
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = str(free.getsockname()[1])
         yield {
@@ -165,9 +164,7 @@ async def variables(image: Image, admin_url: str) -> AsyncIterator[dict[str, str
             "PGTWIN_PORT": port,
         }
     finally:
-        connection = await asyncpg.connect(with_database(admin_url, "postgres"))
-        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        await connection.close()
+        await drop_control_database(admin_url, name)
 
 
 def _service(process: subprocess.Popen[str]) -> int:
