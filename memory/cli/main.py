@@ -60,6 +60,14 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
+    until_eof: Annotated[
+        bool,
+        typer.Option(
+            "--until-eof",
+            help="End when standard input does: for programs that start a service and may be "
+            "killed before they end it.",
+        ),
+    ] = False,
 ) -> None:
     """Serve the API, with the embedded PostgreSQL unless DATABASE_URL names another."""
     # prometheus-client would count into this folder, whosever it is, from its import on.
@@ -68,7 +76,8 @@ def serve(
     from memory.cli import serving
 
     given = {"host": host, "port": port, "workers": workers}
-    serving.serve(**{name: value for name, value in given.items() if value is not None})
+    overrides = {name: value for name, value in given.items() if value is not None}
+    serving.serve(until_eof=until_eof, **overrides)
 
 
 @app.command()

@@ -39,15 +39,18 @@ EMBEDDED_IN = "PGTWIN_EMBEDDED_IN"
 TRACING = ("opentelemetry.sdk", "opentelemetry.exporter")
 
 
-def serve(**overrides: Any) -> None:
+def serve(*, until_eof: bool = False, **overrides: Any) -> None:
     """Serve until interrupted.
 
     Args:
+        until_eof: or until standard input ends.
         overrides: settings by their field names, before those of the environment.
     """
     settings = Settings.load(**overrides)
     configure_logs(settings)
     signal.signal(signal.SIGTERM, _interrupt)
+    if until_eof:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     try:
         _serve(settings)
     except KeyboardInterrupt:
@@ -119,6 +122,14 @@ def _app(settings: Settings, embedded_in: Path | None) -> FastAPI:
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     return app
+
+
+def _end_with_input() -> None:
+    """Whoever holds the other end of a pipe lets it go in whatever way they end."""
+    # Not Python's own stream: a thread that waits in it keeps the interpreter from ending.
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _end_with_parent() -> None:

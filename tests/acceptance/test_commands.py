@@ -186,6 +186,19 @@ def call(service: Serving, token: str, path: str, **body: Any) -> dict[str, Any]
     return dict(response.json())
 
 
+def processes_of(folder: Path) -> list[int]:
+    """Those that have the folder's name in their command."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if str(folder) in words and int(path.parent.name) != os.getpid():
+            found.append(int(path.parent.name))
+    return found
+
+
 @contextmanager
 def new_place(**variables: str) -> Iterator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="pgtwin-tests-", dir="/tmp"))

@@ -8,10 +8,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from tests.acceptance.test_commands import processes_of, wait_until
 from tests.client.cli.conftest import PGTWIN
 
 PATIENCE = 90
@@ -82,6 +84,25 @@ async def test_it_serves_until_it_is_told_to_end_and_keeps_its_data(
             PGTWIN, "databases", "list", env=given, stderr=asyncio.subprocess.DEVNULL
         )
         assert await gone.wait() == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_killed_it_takes_its_service_along(tmp_path: Path, data_folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        PGTWIN, "dev", "--data", data_folder, env=environment(tmp_path),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout is not None
+    line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
+    found = re.search(r"PGTWIN_URL=(\S+)", line)
+    assert found, line
+    port = urlsplit(found[1]).port
+    assert processes_of(data_folder)
+    process.kill()
+    await process.wait()
+    await asyncio.to_thread(wait_until, lambda: not processes_of(data_folder))
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_without_the_server_it_says_what_to_install(tmp_path: Path) -> None:

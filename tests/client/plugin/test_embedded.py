@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.test_commands import PGTWIND, wait_until
+from tests.acceptance.test_commands import PGTWIND, processes_of, wait_until
 from tests.client.plugin.project import Project
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -54,19 +54,6 @@ def project(tmp_path: Path, caches: Path) -> Project:
     project.environment |= {"DATABASE_URL": "postgresql://nowhere", "PGTWIN_PORT": "1"}
     project.write(".env", "DATABASE_URL=postgresql://nowhere\n")
     return project
-
-
-def processes_of(folder: Path) -> list[int]:
-    """Those that have the folder's name in their command."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if str(folder) in words and int(path.parent.name) != os.getpid():
-            found.append(int(path.parent.name))
-    return found
 
 
 def test_it_is_started_once_and_ends_with_the_run(project: Project, caches: Path) -> None:
@@ -133,6 +120,32 @@ def test_it_ends_with_a_killed_run(
     os.killpg(started.pid, signal.SIGKILL)
     started.communicate()
     wait_until(lambda: [pid for pid in processes_of(folder) if pid != started.pid] == [])
+
+
+def test_its_guard_takes_it_along(project: Project, caches: Path) -> None:
+    folder = caches / "service"
+    project.write(
+        "test_it.py",
+        """
+        import time
+
+        def test_it(pgtwin_database):
+            open("waits", "w").close()
+            time.sleep(600)
+        """,
+    )
+    started = project.start("--pgtwin-folder", str(folder))
+    wait_until((project.folder / "waits").exists)
+    guards = [
+        pid
+        for pid in processes_of(folder)
+        if b"pgtwin.testing.guard" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    assert len(guards) == 1
+    os.kill(guards[0], signal.SIGKILL)
+    wait_until(lambda: set(processes_of(folder)) <= {started.pid})
+    os.killpg(started.pid, signal.SIGKILL)
+    started.communicate()
 
 
 def test_two_runs_at_a_time_share_the_folder(project: Project, caches: Path) -> None:

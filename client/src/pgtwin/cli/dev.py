@@ -74,11 +74,12 @@ def service(
         kept = {name: each for name, each in os.environ.items() if not _is_of_another(name)}
         environment = {**kept, **settings, "PGTWIN_DATA_DIR": str(Path(place).resolve())}
         process = subprocess.Popen(
-            [found, "serve", "--port", str(port)],
+            [found, "serve", "--until-eof", "--port", str(port)],
             # Where the user is, a `.env` may be that of another service.
             cwd=folder,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            # It ends with this process, however that ends.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -95,8 +96,9 @@ def service(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
 
 
 def _is_of_another(name: str) -> bool:
