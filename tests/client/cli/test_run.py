@@ -5,11 +5,14 @@ import os
 import pty
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pgtwin import AsyncClient
+from pgtwin.errors import ConnectionLimitReached
 from tests.client.cli.conftest import PGTWIN, Pgtwin, environment
 from tests.client.conftest import Door
 
@@ -188,6 +191,42 @@ async def test_who_is_killed_leaves_one_that_expires(
             return
         await asyncio.sleep(0.1)
     raise AssertionError("it is still there")
+
+
+async def all_connections(client: AsyncClient, database_id: int) -> list[int]:
+    """Give out what the service has to give; the last of them is one session."""
+    held: list[int] = []
+    for sessions in (50, 10, 1):
+        with suppress(ConnectionLimitReached):
+            while True:
+                made = await client.create_connection(database_id, connection_limit=sessions)
+                held.append(made.connection_id)
+    return held
+
+
+async def test_it_waits_while_others_have_all_connections(
+    pgtwin: Pgtwin, shop: int, client: AsyncClient
+) -> None:
+    held = await all_connections(client, shop)
+    refused = await pgtwin("run", "--wait", "1s", "--", "true")
+    assert refused.code == 1
+    waits, error, hint = refused.err.splitlines()
+    assert waits == "all connections are given out: waiting for others to end"
+    assert ("connection_limit_reached" in error, hint.startswith("hint: ")) == (True, True)
+
+    async def give_back() -> None:
+        await asyncio.sleep(2)
+        for each in reversed(held):
+            await client.revoke_connection(each)
+
+    frugal, usual, _ = await asyncio.gather(
+        pgtwin("run", "--connection-limit", "1", "--", "true"),
+        pgtwin("run", "--", "true"),
+        give_back(),
+    )
+    assert (frugal.code, usual.code) == (0, 0), frugal.err + usual.err
+    assert [frugal.err.strip(), usual.err.strip()] == [waits, waits]
+    assert [each["name"] for each in await left(pgtwin)] == ["shop"]
 
 
 async def test_many_at_once(pgtwin: Pgtwin) -> None:

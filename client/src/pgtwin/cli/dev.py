@@ -22,6 +22,8 @@ _READY = "Ctrl-C stops"
 _TOKEN = re.compile(r"pgt_[0-9a-f]{12}_\S+")
 UID = "dev"
 SCOPES = ("databases:read", "databases:write", "sql:ddl", "sql:dml", "connections")
+# A URI may open ten sessions and is used for one or two: many have room.
+CROWDED = MappingProxyType({"PGTWIN_CONNECTION_LIMIT_TOTAL": "1000"})
 # Seconds in which a service ends by itself.
 PATIENCE = 30.0
 
@@ -178,7 +180,7 @@ def dev(command: list[str], port: int, data: str | None) -> int:
     # Told to end, it ends its service first.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
-    with service(port, data) as started:
+    with service(port, data, settings=CROWDED) as started:
         # The user too, for another one may be set where this runs.
         given = {"PGTWIN_URL": started.url, "PGTWIN_KEY": started.key, "PGTWIN_UID": UID}
         if command:

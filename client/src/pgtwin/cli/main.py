@@ -397,6 +397,11 @@ def run(
     ] = None,
     env: Annotated[str, typer.Option(help="Which environment DATABASE_URL is of.")] = "prod",
     ttl: Annotated[str, typer.Option(help="It is dropped after that in any case.")] = "1h",
+    connection_limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Sessions that the command may have at a time."),
+    ] = None,
+    wait: Annotated[str, typer.Option(help="How long to wait while others have them all.")] = "5m",
     keep_on_failure: Annotated[
         bool, typer.Option("--keep-on-failure", help="Leave it to be looked at.")
     ] = False,
@@ -408,8 +413,10 @@ def run(
     and the exit code is the command's.
     """
     from pgtwin.cli import run as work
+    from pgtwin.cli.databases import ttl_of
 
-    code = work.run(command, clone_from, sql, _checked(env), ttl, keep=keep_on_failure)
+    room = work.Room(_checked(env), connection_limit, ttl_of(wait) or 0)
+    code = work.run(command, clone_from, sql, room, ttl, keep=keep_on_failure)
     raise typer.Exit(code)
 
 

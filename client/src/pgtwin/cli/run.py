@@ -1,11 +1,14 @@
 """A command with a database of its own, which is dropped behind it."""
 
 import os
+import random
 import secrets
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +17,8 @@ from pgtwin.cli.connect import variables
 from pgtwin.cli.databases import ttl_of
 from pgtwin.cli.output import note
 from pgtwin.cli.session import client, database_id, one_line, read
-from pgtwin.errors import DatabaseNotFound, PgtwinError
-from pgtwin.models import DatabaseRef
+from pgtwin.errors import ConnectionLimitReached, DatabaseNotFound, PgtwinError
+from pgtwin.models import Connection, DatabaseRef
 
 if TYPE_CHECKING:
     from pgtwin import Client
@@ -24,8 +27,25 @@ LABEL = "pgtwin.run"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 # Keys of a terminal send these, to all processes of its foreground.
 FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+# Seconds between two tries to get a connection.
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 # Told so often to end, a command that has not is killed.
 PATIENCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a command asks of the service.
+
+    Attributes:
+        env: the environment that its connection leads to.
+        sessions: that it may have at a time; None: as many as the service gives.
+        patience: seconds to wait for them.
+    """
+
+    env: Any
+    sessions: int | None
+    patience: int
 
 
 class Signals:
@@ -79,7 +99,13 @@ def _is_in_foreground() -> bool:
 
 
 def run(
-    command: list[str], clone_from: str | None, file: str | None, env: Any, ttl: str, *, keep: bool
+    command: list[str],
+    clone_from: str | None,
+    file: str | None,
+    room: Room,
+    ttl: str,
+    *,
+    keep: bool,
 ) -> int:
     """
     Returns:
@@ -97,11 +123,11 @@ def run(
         try:
             if text is not None and signals.taken is None:
                 # For both environments are empty, or both are copies.
-                sql_texts.execute(service, made.id, text, env, None)
-            code = _run(service, made, command, env, signals)
+                sql_texts.execute(service, made.id, text, room.env, None)
+            code = _run(service, made, command, room, signals)
         finally:
             if keep and code != 0:
-                _tell(made, env, ttl)
+                _tell(made, room.env, ttl)
             else:
                 _drop(service, made)
     return code
@@ -117,12 +143,12 @@ def _made(service: "Client", clone_from: str | None, seconds: int | None) -> Dat
 
 
 def _run(
-    service: "Client", made: DatabaseRef, command: list[str], env: Any, signals: Signals
+    service: "Client", made: DatabaseRef, command: list[str], room: Room, signals: Signals
 ) -> int:
-    connection = service.create_connection(made.id, env=env, name="pgtwin run")
-    given = {**variables(connection), "PGTWIN_DATABASE_ID": str(made.id)}
-    kept = {name: value for name, value in os.environ.items() if name != "PGOPTIONS"}
-    if signals.taken is None:
+    connection = _connection(service, made, room, signals)
+    if connection is not None and signals.taken is None:
+        given = {**variables(connection), "PGTWIN_DATABASE_ID": str(made.id)}
+        kept = {name: value for name, value in os.environ.items() if name != "PGOPTIONS"}
         try:
             signals.child = subprocess.Popen(command, env=kept | given)
         except FileNotFoundError:
@@ -136,6 +162,30 @@ def _run(
         if signals.taken is None:
             return code if code >= 0 else 128 - code
     return 128 + int(signals.taken or 0)
+
+
+def _connection(
+    service: "Client", made: DatabaseRef, room: Room, signals: Signals
+) -> Connection | None:
+    """A connection as soon as the service has one to give; none where a signal came first.
+
+    Raises:
+        ConnectionLimitReached: others had them all for too long.
+    """
+    deadline, pause = time.monotonic() + room.patience, FIRST_PAUSE
+    while signals.taken is None:
+        try:
+            return service.create_connection(
+                made.id, env=room.env, name="pgtwin run", connection_limit=room.sessions
+            )
+        except ConnectionLimitReached:
+            if time.monotonic() + pause > deadline:
+                raise
+        if pause == FIRST_PAUSE:
+            note("all connections are given out: waiting for others to end")
+        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  nothing is to be kept secret
+        pause = min(pause * 2, LONGEST_PAUSE)
+    return None
 
 
 def _drop(service: "Client", made: DatabaseRef) -> None:

@@ -13,16 +13,12 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from pgtwin.cli.dev import service, write_privately
+from pgtwin.cli.dev import CROWDED, service, write_privately
 from pgtwin.cli.session import Refused
 from pgtwin.testing.embedded import LOG, STATE, USERS
 
 LOOK_SECONDS, DAY = 0.1, 86_400.0
-SETTINGS = {
-    "PGTWIN_LOG_LEVEL": "warning",
-    # A test's URL may open ten sessions and opens one or two: many workers have room.
-    "PGTWIN_CONNECTION_LIMIT_TOTAL": "1000",
-}
+SETTINGS = {**CROWDED, "PGTWIN_LOG_LEVEL": "warning"}
 
 
 def guard(data: Path, run: Path) -> None:
