@@ -205,11 +205,18 @@ async def all_connections(client: AsyncClient, database_id: int) -> list[int]:
 
 
 async def test_it_waits_while_others_have_all_connections(
-    pgtwin: Pgtwin, shop: int, client: AsyncClient
+    pgtwin: Pgtwin, shop: int, client: AsyncClient, door: Door, tmp_path: Path
 ) -> None:
     held = await all_connections(client, shop)
     refused = await pgtwin("run", "--wait", "1s", "--", "true")
     assert refused.code == 1
+    left_alone = await asyncio.create_subprocess_exec(
+        PGTWIN, "run", "--", "true", env=environment(door, tmp_path), stderr=asyncio.subprocess.PIPE
+    )
+    assert left_alone.stderr is not None
+    assert b"waiting" in await left_alone.stderr.readline()
+    left_alone.terminate()
+    assert await asyncio.wait_for(left_alone.wait(), 10) == 143
     waits, error, hint = refused.err.splitlines()
     assert waits == "all connections are given out: waiting for others to end"
     assert ("connection_limit_reached" in error, hint.startswith("hint: ")) == (True, True)

@@ -1,7 +1,6 @@
 """A command with a database of its own, which is dropped behind it."""
 
 import os
-import random
 import secrets
 import signal
 import subprocess
@@ -12,12 +11,13 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from pgtwin._room import connection_in_time
 from pgtwin.cli import sql as sql_texts
 from pgtwin.cli.connect import variables
 from pgtwin.cli.databases import ttl_of
 from pgtwin.cli.output import note
 from pgtwin.cli.session import client, database_id, one_line, read
-from pgtwin.errors import ConnectionLimitReached, DatabaseNotFound, PgtwinError
+from pgtwin.errors import DatabaseNotFound, PgtwinError
 from pgtwin.models import Connection, DatabaseRef
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ LABEL = "pgtwin.run"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 # Keys of a terminal send these, to all processes of its foreground.
 FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
-# Seconds between two tries to get a connection.
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 # Told so often to end, a command that has not is killed.
 PATIENCE = 3
 
@@ -145,7 +143,10 @@ def _made(service: "Client", clone_from: str | None, seconds: int | None) -> Dat
 def _run(
     service: "Client", made: DatabaseRef, command: list[str], room: Room, signals: Signals
 ) -> int:
-    connection = _connection(service, made, room, signals)
+    try:
+        connection = _connection(service, made, room, signals)
+    except _ToldToEnd:
+        connection = None
     if connection is not None and signals.taken is None:
         given = {**variables(connection), "PGTWIN_DATABASE_ID": str(made.id)}
         kept = {name: value for name, value in os.environ.items() if name != "PGOPTIONS"}
@@ -164,28 +165,31 @@ def _run(
     return 128 + int(signals.taken or 0)
 
 
-def _connection(
-    service: "Client", made: DatabaseRef, room: Room, signals: Signals
-) -> Connection | None:
-    """A connection as soon as the service has one to give; none where a signal came first.
+class _ToldToEnd(Exception):
+    """While it waited for a connection."""
 
-    Raises:
-        ConnectionLimitReached: others had them all for too long.
-    """
-    deadline, pause = time.monotonic() + room.patience, FIRST_PAUSE
-    while signals.taken is None:
-        try:
-            return service.create_connection(
-                made.id, env=room.env, name="pgtwin run", connection_limit=room.sessions
-            )
-        except ConnectionLimitReached:
-            if time.monotonic() + pause > deadline:
-                raise
-        if pause == FIRST_PAUSE:
+
+def _connection(service: "Client", made: DatabaseRef, room: Room, signals: Signals) -> Connection:
+    told = False
+
+    def sleep(seconds: float) -> None:
+        nonlocal told
+        if not told:
             note("all connections are given out: waiting for others to end")
-        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  nothing is to be kept secret
-        pause = min(pause * 2, LONGEST_PAUSE)
-    return None
+            told = True
+        time.sleep(seconds)
+        if signals.taken is not None:
+            raise _ToldToEnd
+
+    return connection_in_time(
+        service,
+        made.id,
+        room.env,
+        "pgtwin run",
+        connection_limit=room.sessions,
+        patience=room.patience,
+        sleep=sleep,
+    )
 
 
 def _drop(service: "Client", made: DatabaseRef) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pgtwin import Client, errors
+from pgtwin._room import connection_in_time
 from pgtwin._sync.calls import Environment
 
 if TYPE_CHECKING:
@@ -47,12 +48,9 @@ class Database:
     def url_of(self, env: Environment) -> str:
         """The same of either environment; its login is made when it is first asked for."""
         if env not in self._uris:
-            made = self.client.create_connection(
-                self.id, env=env, name="pytest", connection_limit=self._connection_limit
+            made = connection_in_time(
+                self.client, self.id, env, "pytest", connection_limit=self._connection_limit
             )
-            if made.uri is None:
-                # The answer was lost and given again, which it is without the password.
-                made = self.client.rotate_connection(made.connection_id)
             self._uris[env] = (made.connection_id, str(made.uri))
         return self._uris[env][1]
 
