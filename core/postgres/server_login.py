@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 import asyncpg
 from asyncpg import connect_utils
 
+from core.postgres.joined_writes import JoiningLoop
+
 # Seconds until certificates, and whatever else a URL refers to, are read again. The driver takes
 # a millisecond of the event loop's time for it.
 READ_AGAIN = 60.0
@@ -35,7 +37,8 @@ C = TypeVar("C", bound=asyncpg.Connection)
 
 
 class ServerLogin(Generic[C]):
-    """
+    """Its connections have `JoinedWrites` for a transport.
+
     Args:
         timeout: seconds for a login.
         options: of `asyncpg.connect`.
@@ -53,17 +56,18 @@ class ServerLogin(Generic[C]):
             login: `user` and `password`, where they are not the URL's.
         """
         addresses, parameters, config = self._read()
+        loop: Any = JoiningLoop(asyncio.get_running_loop())
         wants_any = parameters.target_session_attrs is connect_utils.SessionAttribute.any
         if len(addresses) > 1 or not wants_any:
             # Which of them it is, the driver looks for.
             options: dict[str, Any] = {**self._asked, **login, "timeout": self._timeout}
-            found: C = await asyncpg.connect(connection_class=self._class, **options)
+            found: C = await asyncpg.connect(loop=loop, connection_class=self._class, **options)
             return found
         try:
             async with asyncio.timeout(self._timeout):
                 connection: C = await DRIVER._connect_addr(
                     addr=addresses[0],
-                    loop=asyncio.get_running_loop(),
+                    loop=loop,
                     params=parameters._replace(**login),
                     config=config,
                     connection_class=self._class,

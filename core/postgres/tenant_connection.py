@@ -19,6 +19,7 @@ from core.errors import (
 from core.postgres.answers import Answers
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
+from core.postgres.joined_writes import JoinedWrites
 from core.postgres.server_login import ServerLogin
 from core.postgres.type_book import DESCRIBE, PostgresType, TypeBook
 from core.postgres.values import Column, JsonValue, Row, encode_all
@@ -153,12 +154,14 @@ class TenantConnection(asyncpg.Connection):
     # The driver's own, which its type stubs leave out.
     _loop: asyncio.AbstractEventLoop
     _protocol: Any
-    _transport: Any
+    _transport: JoinedWrites
     _stmt_exclusive_section: Any
     _check_open: Callable[[], None]
 
     def __init__(self, protocol: Any, transport: Any, *given: Any) -> None:
         super().__init__(protocol, transport, *given)
+        # Tasks are known to the loop that they run in, which is not the one that the driver got.
+        self._loop = asyncio.get_running_loop()
         self.types = TypeBook()
         self.backend_pid: int = protocol.get_server_pid()
         self._describe: Any = None
@@ -314,6 +317,8 @@ class TenantConnection(asyncpg.Connection):
             if answers.failure is not None:
                 raise RefusedAhead from answers.failure
             raise
+        finally:
+            self._transport.release()
 
     async def describe(self, statement: str, *, timeout: float) -> tuple[Column, ...]:
         """The columns of a statement that takes no parameters, and is not run; in a transaction,
@@ -420,6 +425,9 @@ class TenantConnection(asyncpg.Connection):
         except asyncpg.PostgresError:
             self._raise_failure()
             raise
+        finally:
+            # Where the driver has sent nothing.
+            self._transport.release()
         self._raise_failure()
         return prepared
 
@@ -429,10 +437,10 @@ class TenantConnection(asyncpg.Connection):
         self._send_past(message, self._begun)
 
     def _send_past(self, message: str, answers: Answers) -> None:
-        """Send simple statements past the driver, which is about to send something itself."""
+        """Send simple statements past the driver, along with what it is about to send itself."""
         text = message.encode() + b"\0"
         self._incoming.take_out(answers)
-        self._transport.write(b"Q" + (len(text) + 4).to_bytes(4, "big") + text)
+        self._transport.hold(b"Q" + (len(text) + 4).to_bytes(4, "big") + text)
 
     def _raise_failure(self) -> None:
         if self._begun.failure is not None:

@@ -27,7 +27,7 @@ class KeptAnswer:
 
     def __init__(self, services: Services, claim: Claim | None) -> None:
         self._retention = services.settings.idempotency_retention
-        self._key = context_key(services.master_secret)
+        self._secret = services.master_secret
         self._claim = claim
         self._body: bytes | None = None
 
@@ -40,7 +40,7 @@ class KeptAnswer:
         async def keep(session: TenantConnection, place: Place, run: Run) -> None:
             self._body = render(run)
             token = answer_token(
-                self._key,
+                context_key(self._secret),
                 session.get_server_pid(),
                 place.login.name,
                 claim.digest,

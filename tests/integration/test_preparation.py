@@ -51,14 +51,15 @@ async def run(url: str, *statements: str) -> None:
 
 
 @contextmanager
-def own_server(major: int = 18) -> Iterator[str]:
+def own_server(major: int = 18, **settings: str) -> Iterator[str]:
     """A superuser's URL of a server that nothing was prepared on."""
     binaries = Binaries(DEBIAN_15, 15) if major == 15 else None
     if binaries and not binaries.postgres.exists():
         pytest.skip(f"there is no PostgreSQL 15 in {DEBIAN_15}")
     folder = Path(tempfile.mkdtemp(prefix="pgtwin-tests-"))
     folder.chmod(0o711)
-    server = EmbeddedServer(folder, major=major, binaries=binaries, settings={"fsync": "off"})
+    given = {"fsync": "off", **settings}
+    server = EmbeddedServer(folder, major=major, binaries=binaries, settings=given)
     try:
         with server:
             yield server.superuser_url

@@ -140,6 +140,33 @@ async def test_a_statement_that_gives_nothing_is_one_round_trip(url: str) -> Non
         await tenant.close()
 
 
+class Counted:
+    """A transport whose writes are counted."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.writes = inner, 0
+
+    def write(self, data: bytes) -> None:
+        self.writes += 1
+        self.inner.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+async def test_what_goes_ahead_costs_no_write_of_its_own(tenant: TenantConnection) -> None:
+    transport = tenant._transport
+    transport.inner = counted = Counted(transport.inner)
+    tenant.begin_with("BEGIN")
+    await tenant.run("SELECT 1")
+    assert counted.writes == 2
+    await tenant.run_utility("CREATE TABLE ahead ()", ahead="SET LOCAL timezone = 'Asia/Tokyo'")
+    # The driver's Parse, and what is behind it.
+    assert counted.writes == 2 + 2
+    await tenant.execute("ROLLBACK")
+    assert counted.writes == 2 + 2 + 1
+
+
 async def test_a_transaction_begins_along_with_its_first_statement(url: str) -> None:
     async with tapped(url) as (tenant, tap):
         assert tap.messages == []
