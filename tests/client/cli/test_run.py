@@ -5,16 +5,21 @@ import os
 import pty
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from memory.api_keys.service import NewKey
+from memory.caller import USUAL, Scope
+from memory.services import Services
 from pgtwin import AsyncClient
-from pgtwin.errors import ConnectionLimitReached
 from tests.client.cli.conftest import PGTWIN, Pgtwin, environment
 from tests.client.conftest import Door
+from tests.conftest import control_database, running
+from tests.exports import on_a_socket
 
 SHOW = "import os; print(os.environ['PGTWIN_DATABASE_ID'])"
 WAIT = "import time; print('begun', flush=True); time.sleep(60)"
@@ -193,47 +198,56 @@ async def test_who_is_killed_leaves_one_that_expires(
     raise AssertionError("it is still there")
 
 
-async def all_connections(client: AsyncClient, database_id: int) -> list[int]:
-    """Give out what the service has to give; the last of them is one session."""
-    held: list[int] = []
-    for sessions in (50, 10, 1):
-        with suppress(ConnectionLimitReached):
-            while True:
-                made = await client.create_connection(database_id, connection_limit=sessions)
-                held.append(made.connection_id)
-    return held
+@pytest.fixture
+async def crowded(admin_url: str, uid: str) -> AsyncIterator[Door]:
+    """A service that has eleven sessions to give."""
+    limited = control_database(admin_url, connection_limit_total=11)
+    async with limited as settings, running(settings) as app, on_a_socket(app) as url:
+        services: Services = app.state.services
+        key = NewKey(uid=uid, scopes=frozenset({*USUAL, Scope.CONNECTIONS}), spaces=frozenset())
+        _, token = await services.database.transaction(
+            lambda session: services.api_keys(session).create(key)
+        )
+        yield Door(url, token, uid)
 
 
 async def test_it_waits_while_others_have_all_connections(
-    pgtwin: Pgtwin, shop: int, client: AsyncClient, door: Door, tmp_path: Path
+    crowded: Door, pgtwin: Pgtwin, tmp_path: Path
 ) -> None:
-    held = await all_connections(client, shop)
-    refused = await pgtwin("run", "--wait", "1s", "--", "true")
-    assert refused.code == 1
-    left_alone = await asyncio.create_subprocess_exec(
-        PGTWIN, "run", "--", "true", env=environment(door, tmp_path), stderr=asyncio.subprocess.PIPE
-    )
-    assert left_alone.stderr is not None
-    assert b"waiting" in await left_alone.stderr.readline()
-    left_alone.terminate()
-    assert await asyncio.wait_for(left_alone.wait(), 10) == 143
-    waits, error, hint = refused.err.splitlines()
-    assert waits == "all connections are given out: waiting for others to end"
-    assert ("connection_limit_reached" in error, hint.startswith("hint: ")) == (True, True)
+    run = partial(pgtwin, "run", PGTWIN_URL=crowded.url, PGTWIN_KEY=crowded.key)
+    async with AsyncClient(crowded.url, crowded.key) as client:
+        shop = await client.create_database("shop")
+        held = [
+            (await client.create_connection(shop.id, connection_limit=sessions)).connection_id
+            for sessions in (10, 1)
+        ]
+        refused = await run("--wait", "1s", "--", "true")
+        assert refused.code == 1
+        waits, error, hint = refused.err.splitlines()
+        assert waits == "all connections are given out: waiting for others to end"
+        assert ("connection_limit_reached" in error, hint.startswith("hint: ")) == (True, True)
 
-    async def give_back() -> None:
-        await asyncio.sleep(2)
-        for each in reversed(held):
-            await client.revoke_connection(each)
+        interrupted = await asyncio.create_subprocess_exec(
+            PGTWIN, "run", "--", "true",
+            env=environment(crowded, tmp_path), stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert interrupted.stderr is not None
+        assert b"waiting" in await interrupted.stderr.readline()
+        interrupted.terminate()
+        assert await asyncio.wait_for(interrupted.wait(), 10) == 143
 
-    frugal, usual, _ = await asyncio.gather(
-        pgtwin("run", "--connection-limit", "1", "--", "true"),
-        pgtwin("run", "--", "true"),
-        give_back(),
-    )
-    assert (frugal.code, usual.code) == (0, 0), frugal.err + usual.err
-    assert [frugal.err.strip(), usual.err.strip()] == [waits, waits]
-    assert [each["name"] for each in await left(pgtwin)] == ["shop"]
+        async def give_back() -> None:
+            await asyncio.sleep(2)
+            for each in reversed(held):
+                await client.revoke_connection(each)
+
+        frugal, usual, _ = await asyncio.gather(
+            run("--connection-limit", "1", "--", "true"), run("--", "true"), give_back()
+        )
+        assert (frugal.code, usual.code) == (0, 0), frugal.err + usual.err
+        assert [frugal.err.strip(), usual.err.strip()] == [waits, waits]
+        left = [each.name async for each in client.list_databases(include_dropped=True)]
+        assert left == ["shop"]
 
 
 async def test_many_at_once(pgtwin: Pgtwin) -> None:
