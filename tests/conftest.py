@@ -1,5 +1,6 @@
 import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,6 +24,14 @@ from memory.services import Services
 from tests.api import Api
 from tests.server import PostgresForTests
 
+# Programs under test get the signals that a terminal sends, even where a shell in the background
+# has had them ignored.
+for number, default in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, default)
 # Projects of their own, whose tests are run as theirs.
 collect_ignore = ["samples"]
 # Several services share one server with 100 connections.
