@@ -3,6 +3,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -173,26 +174,28 @@ def http_client(app: FastAPI, **headers: str) -> httpx.AsyncClient:
 MakeKey = Callable[..., Awaitable[str]]
 
 
+async def token_of(
+    services: Services,
+    uid: str | None = None,
+    *scopes: Scope,
+    spaces: tuple[str, ...] = (),
+    **options: Any,
+) -> str:
+    """The token of a new key of a uid, or with the scope admin."""
+    default = {Scope.ADMIN} if uid is None else USUAL
+    wanted = NewKey(
+        uid=uid, scopes=frozenset(scopes or default), spaces=frozenset(spaces), **options
+    )
+    _, token = await services.database.transaction(
+        lambda session: services.api_keys(session).create(wanted)
+    )
+    return token
+
+
 @pytest.fixture(scope="session")
 def make_key(services: Services) -> MakeKey:
     """Make a key of a uid, or with the scope admin; gives its token."""
-
-    async def make(
-        uid: str | None = None,
-        *scopes: Scope,
-        spaces: tuple[str, ...] = (),
-        **options: Any,
-    ) -> str:
-        default = {Scope.ADMIN} if uid is None else USUAL
-        wanted = NewKey(
-            uid=uid, scopes=frozenset(scopes or default), spaces=frozenset(spaces), **options
-        )
-        _, token = await services.database.transaction(
-            lambda session: services.api_keys(session).create(wanted)
-        )
-        return token
-
-    return make
+    return partial(token_of, services)
 
 
 @pytest.fixture(scope="session")

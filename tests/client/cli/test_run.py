@@ -12,13 +12,11 @@ from typing import Any
 
 import pytest
 
-from memory.api_keys.service import NewKey
 from memory.caller import USUAL, Scope
-from memory.services import Services
 from pgtwin import AsyncClient
 from tests.client.cli.conftest import PGTWIN, Pgtwin, environment
 from tests.client.conftest import Door
-from tests.conftest import control_database, running
+from tests.conftest import control_database, running, token_of
 from tests.exports import on_a_socket
 
 SHOW = "import os; print(os.environ['PGTWIN_DATABASE_ID'])"
@@ -203,11 +201,7 @@ async def crowded(admin_url: str, uid: str) -> AsyncIterator[Door]:
     """A service that has eleven sessions to give."""
     limited = control_database(admin_url, connection_limit_total=11)
     async with limited as settings, running(settings) as app, on_a_socket(app) as url:
-        services: Services = app.state.services
-        key = NewKey(uid=uid, scopes=frozenset({*USUAL, Scope.CONNECTIONS}), spaces=frozenset())
-        _, token = await services.database.transaction(
-            lambda session: services.api_keys(session).create(key)
-        )
+        token = await token_of(app.state.services, uid, *USUAL, Scope.CONNECTIONS)
         yield Door(url, token, uid)
 
 

@@ -99,11 +99,8 @@ def test_a_next_run_finds_the_template(project: Project, caches: Path) -> None:
     assert len(project.read("builds")) == 1
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
-def test_it_ends_with_a_killed_run(
-    project: Project, caches: Path, arguments: tuple[str, ...]
-) -> None:
-    folder = caches / "service"
+def waiting_run(project: Project, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A run that waits in its one test."""
     project.write(
         "test_it.py",
         """
@@ -116,6 +113,15 @@ def test_it_ends_with_a_killed_run(
     )
     started = project.start(*arguments, "--pgtwin-folder", str(folder))
     wait_until((project.folder / "waits").exists)
+    return started
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+def test_it_ends_with_a_killed_run(
+    project: Project, caches: Path, arguments: tuple[str, ...]
+) -> None:
+    folder = caches / "service"
+    started = waiting_run(project, folder, *arguments)
     assert len(processes_of(folder)) > 1
     os.killpg(started.pid, signal.SIGKILL)
     started.communicate()
@@ -124,18 +130,7 @@ def test_it_ends_with_a_killed_run(
 
 def test_its_guard_takes_it_along(project: Project, caches: Path) -> None:
     folder = caches / "service"
-    project.write(
-        "test_it.py",
-        """
-        import time
-
-        def test_it(pgtwin_database):
-            open("waits", "w").close()
-            time.sleep(600)
-        """,
-    )
-    started = project.start("--pgtwin-folder", str(folder))
-    wait_until((project.folder / "waits").exists)
+    started = waiting_run(project, folder)
     guards = [
         pid
         for pid in processes_of(folder)
