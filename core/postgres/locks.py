@@ -34,6 +34,11 @@ async def hold(session: Session, lock: Lock, subject: str = "") -> None:
     await session.execute("SELECT pg_advisory_xact_lock($1, $2)", int(lock), key_of(subject))
 
 
-async def try_hold(session: Session, lock: Lock) -> bool:
-    """Take a lock until the transaction ends, or say at once that another has it."""
-    return bool(await session.fetchval("SELECT pg_try_advisory_xact_lock($1, 0)", int(lock)))
+async def try_hold(session: Session, lock: Lock, *, shared: bool = False) -> bool:
+    """Take a lock until the transaction ends, or say at once that another has it.
+
+    Args:
+        shared: beside others who share it; whoever wants it alone does not get it meanwhile.
+    """
+    function = "pg_try_advisory_xact_lock_shared" if shared else "pg_try_advisory_xact_lock"
+    return bool(await session.fetchval(f"SELECT {function}($1, 0)", int(lock)))

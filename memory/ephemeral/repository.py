@@ -118,9 +118,13 @@ class EphemeralRepository:
         )
         return [DatabaseMeta.of(row) for row in rows]
 
-    async def try_reap(self) -> bool:
-        """Whether this worker may act as the reaper, until the transaction ends."""
+    async def try_lead(self) -> bool:
+        """Whether this worker may look for what is due: no other looks or drops."""
         return await try_hold(self._session, Lock.REAPER)
+
+    async def try_reap(self) -> bool:
+        """Whether this worker may drop what it has found: no other looks meanwhile."""
+        return await try_hold(self._session, Lock.REAPER, shared=True)
 
     async def note_protected(self) -> Sequence[int]:
         """Databases that have expired and stay, for they are protected; each is given once."""

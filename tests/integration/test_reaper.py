@@ -9,8 +9,13 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from core.errors import PoolExhausted
+from core.postgres.engine import Session
 from core.settings import ReaperInUse
+from memory.databases.dropping import Dropped
 from memory.doctor.service import Finding, Level, examine
+from memory.ephemeral import tasks
+from memory.ephemeral.tasks import Reaper
 from tests.api import Api
 from tests.conftest import running
 from tests.integration.test_connections import ENDED, until_ended
@@ -222,6 +227,88 @@ async def test_one_that_cant_be_dropped_keeps_no_other(place: Place, uid: str) -
         assert await is_there(place.api, poisoned.id)
     assert await gone(place, poisoned.id, within=20) < 20
     assert await delay(place, poisoned.id) is None
+
+
+async def expire(admin_url: str, ids: list[int]) -> None:
+    """The first is due the longest."""
+    other = await asyncpg.connect(admin_url)
+    try:
+        await other.execute(
+            "UPDATE pgtwin.database_meta m SET expires_at = now() - interval '1 day' / due.place"
+            " FROM unnest($1::bigint[]) WITH ORDINALITY AS due (id, place) WHERE m.id = due.id",
+            ids,
+        )
+    finally:
+        await other.close()
+
+
+async def test_a_backlog_goes_by_several_at_once(
+    place: Place, uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "PATIENCE_SECONDS", 60.0)
+    held = await brief(place, uid, "held", ttl_seconds=600)
+    await held.make("CREATE TABLE t (n int)", env="prod")
+    others = [await brief(place, uid, f"n{number}", ttl_seconds=600) for number in range(15)]
+    async with place.admin.transaction():
+        await place.admin.execute(f"LOCK TABLE prod_{uid}_{held.id}.t IN ACCESS SHARE MODE")
+        await expire(place.settings.dsn or "", [held.id, *(each.id for each in others)])
+        for each in others:
+            await gone(place, each.id, within=15)
+        assert await is_there(place.api, held.id)
+    await gone(place, held.id, within=15)
+
+
+async def test_a_row_that_somebody_holds_is_left_for_the_next_look(
+    place: Place, uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = await brief(place, uid, ttl_seconds=600)
+    tries, drop = 0, Reaper._drop
+
+    async def counted(reaper: Reaper, session: Session, database_id: int) -> Dropped | None:
+        nonlocal tries
+        tries += 1
+        return await drop(reaper, session, database_id)
+
+    monkeypatch.setattr(Reaper, "_drop", counted)
+    await place.admin.execute(
+        "UPDATE pgtwin.database_meta SET expires_at = now() + interval '1 second' WHERE id = $1",
+        twin.id,
+    )
+    async with place.admin.transaction():
+        await place.admin.execute(
+            "SELECT FROM pgtwin.database_meta WHERE id = $1 FOR UPDATE", twin.id
+        )
+        await asyncio.sleep(4)
+        assert await is_there(place.api, twin.id)
+        assert await delay(place, twin.id) is None
+        assert 1 <= tries < 20
+    await gone(place, twin.id)
+
+
+async def test_a_pool_without_room_is_no_fault_of_a_database(
+    place: Place, uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = await brief(place, uid, ttl_seconds=600)
+    tries = 0
+
+    async def full(_reaper: Reaper, _session: object, _id: int) -> None:
+        nonlocal tries
+        tries += 1
+        raise PoolExhausted
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(Reaper, "_drop", full)
+        await expire(place.settings.dsn or "", [twin.id])
+        for _ in range(100):
+            if tries > 1:
+                break
+            await asyncio.sleep(0.05)
+    assert tries > 1, "the reaper gave up"
+    assert await delay(place, twin.id) is None
+    assert {line["event"] for line in logs if line["log_level"] == "warning"} == {
+        "databases could not be looked after"
+    }
+    await gone(place, twin.id)
 
 
 async def test_the_delay_doubles_up_to_its_limit(place: Place, uid: str) -> None:
