@@ -21,6 +21,9 @@ SOURCE = (
     "INSERT INTO orders (customer, amount) SELECT 1 + g % 20, g FROM generate_series(1, 100) g;"
 )
 SOURCE_TABLES = 2
+NOTES = "CREATE TABLE notes (n int PRIMARY KEY, body text NOT NULL)"
+NOTE = "INSERT INTO notes VALUES ($1, $2)"
+NOTE_TABLES = 1
 STANDING = 3
 CLONE_EVERY, NEW_KEY_EVERY = 8, 12
 # How often a revoked key may still be seen to read; a look takes 50 ms and more.
@@ -37,6 +40,11 @@ _MISTAKES: list[tuple[str, str, dict[str, Any]]] = [
     ("create_database", "not_authorized", {"json": _OF_ANOTHER}),
     ("drop_database", "database_not_found", {"json": {"database_id": UNKNOWN_ID}}),
     ("clone_database", "database_not_found", {"json": _CLONE_OF_NOTHING}),
+    (
+        "exec_dml",
+        "database_not_found",
+        {"json": {"database_id": UNKNOWN_ID, "env": "prod", "dml": "SELECT 1"}},
+    ),
     ("nothing_of_the_kind", "route_not_found", {"json": {}}),
 ]
 
@@ -119,9 +127,26 @@ class Client:
             "modify_db_description",
             json={"database_id": database, "description": f"as of {time.time():.0f}"},
         )
+        await self._work(database)
         await self._list()
         await self._mistake()
         await self._drop(database)
+
+    async def _work(self, database: int) -> None:
+        """SQL in both environments, and SQL that fails."""
+        body: dict[str, Any] = {"database_id": database, "ddl": NOTES}
+        await self._call("ddl", "POST", "exec_ddl", json=body)
+        await self._describe(database, tables=NOTE_TABLES)
+        for env in ("prod", "test"):
+            body = {"database_id": database, "env": env}
+            notes = [[1, env], [2, "two"]]
+            await self._call("dml", "POST", "exec_dml", json=body | {"dml": NOTE, "params": notes})
+            twice = body | {"dml": NOTE, "params": notes[0]}
+            await self._call("wrong", "POST", "exec_dml", "constraint_violated", json=twice)
+            read = body | {"dml": "SELECT body FROM notes ORDER BY n"}
+            rows = (await self._call("dml", "POST", "exec_dml", json=read)).get("exec_success")
+            if rows != [{"body": env}, {"body": "two"}]:
+                self._record.surprises.append(f"dml: not the rows of {env} but {rows}")
 
     async def _create(self) -> int:
         body = {"database_name": self._new_name()}

@@ -1,9 +1,10 @@
 """Call a real `pgtwind serve` for a while and see that nothing grows.
 
 Run it with `make soak`. It starts a PostgreSQL and the service, both on loopback, lets clients
-create, describe, list, modify, clone and drop databases, make mistakes and change their keys,
-and samples memory, file handles, connections, schemas and roles meanwhile. The run after its
-warm-up is cut in three windows; the last is held against the first (`verdict.Tolerance`).
+create, describe, list, modify, clone and drop databases, run SQL in them, make mistakes and change
+their keys, and samples memory, file handles, connections, schemas and roles meanwhile. The run
+after its warm-up is cut in three windows; the last is held against the first
+(`verdict.Tolerance`).
 Exits with 1 on an answer that was not expected, on growth beyond the tolerance, on schemas or
 roles left behind, and when `pgtwind doctor` finds a problem.
 """
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from core.postgres.passwords import derive
 from core.postgres.preparation import login_url, prepare
 from core.settings import Settings
 from memory.api_keys.service import NewKey
-from memory.caller import Scope
+from memory.caller import USUAL
 from memory.control_schema import migrate
 from memory.instances.service import InstanceLeases
 from memory.services import Services
@@ -149,10 +150,19 @@ async def _call(
     async def fill(uid: str, database: int) -> None:
         await _fill(admin_url, uid, database)
 
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=options.clients)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=PATIENCE) as http:
+    async with AsyncExitStack() as stack:
+        # A pool of their own each: httpx looks through all connections of a pool at every call.
         clients = [
-            Client(http, keys, fill, record, number, options.pause)
+            Client(
+                await stack.enter_async_context(
+                    httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False)
+                ),
+                keys,
+                fill,
+                record,
+                number,
+                options.pause,
+            )
             for number in range(options.clients)
         ]
         start = time.monotonic()
@@ -225,7 +235,7 @@ async def operator(settings: Settings) -> AsyncIterator[Keys]:
     keeper = asyncio.create_task(leases.keep())
 
     async def make(uid: str) -> str:
-        wanted = NewKey(uid, frozenset({Scope.DATABASES_READ, Scope.DATABASES_WRITE}))
+        wanted = NewKey(uid, USUAL)
         _, token = await database.transaction(
             lambda session: services.api_keys(session).create(wanted)
         )
