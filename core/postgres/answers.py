@@ -1,4 +1,4 @@
-"""Answers to a message that was sent past the driver, taken out of what the driver reads.
+"""Answers to messages that were sent past the driver, taken out of what the driver reads.
 
 PostgreSQL's messages: a byte that says the kind, then the length, which counts itself.
 https://www.postgresql.org/docs/current/protocol-message-formats.html
@@ -42,6 +42,59 @@ class Answers:
             return passed + data[at:]
         self._part = data[at:]
         return passed
+
+
+class AnswersBehind:
+    """What comes for a simple query that was sent right behind the driver's own request.
+
+    The driver sees one ReadyForQuery, the last: its request ends where the query does, in the state
+    that the query leaves.
+
+    Attributes:
+        is_complete: all of it has come.
+        failure: what PostgreSQL refused of the query; None: nothing yet.
+    """
+
+    def __init__(self) -> None:
+        self._part = b""
+        # Bytes of the driver's message that are yet to come.
+        self._inside = 0
+        self._is_behind = False
+        self.is_complete = False
+        self.failure: asyncpg.PostgresError | None = None
+
+    def take(self, data: bytes) -> bytes:
+        """Take what belongs to the query; gives what is the driver's."""
+        if self._part:
+            data, self._part = self._part + data, b""
+        start, at, passed = 0, min(self._inside, len(data)), []
+        self._inside -= at
+        while len(data) - at >= HEAD_BYTES and not self.is_complete:
+            kind, end = data[at], at + 1 + int.from_bytes(data[at + 1 : at + HEAD_BYTES], "big")
+            if self._is_behind or kind == READY:
+                if end > len(data):
+                    break
+                passed.append(data[start:at])
+                start = at if self._is_drivers(kind, data[at + HEAD_BYTES : end]) else end
+            elif end > len(data):
+                self._inside, end = end - len(data), len(data)
+            at = end
+        if not self.is_complete:
+            self._part = data[at:]
+            passed.append(data[start:at])
+        else:
+            passed.append(data[start:])
+        return b"".join(passed)
+
+    def _is_drivers(self, kind: int, body: bytes) -> bool:
+        """Whether it is to have a message of the query, or the end of its request."""
+        if not self._is_behind:
+            self._is_behind = True
+            return False
+        if kind == FAILED and self.failure is None:
+            self.failure = _error(body)
+        self.is_complete = kind == READY
+        return self.is_complete or kind in FOR_THE_DRIVER
 
 
 def _error(body: bytes) -> asyncpg.PostgresError:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from core.postgres.answers import Answers
+from core.postgres.answers import Answers, AnswersBehind
 
 
 class ByteLimit(asyncio.Protocol):
@@ -20,6 +20,7 @@ class ByteLimit(asyncio.Protocol):
         self._left = 0
         self._limited = False
         self._answers: Answers | None = None
+        self._behind: AnswersBehind | None = None
         self.exceeded = False
         transport.set_protocol(self)
 
@@ -31,11 +32,19 @@ class ByteLimit(asyncio.Protocol):
         """Keep the answers to what was just sent from the driver."""
         self._answers = answers
 
+    def take_out_behind(self, answers: AnswersBehind | None) -> None:
+        """Keep the answers to what is sent behind the driver's next request from it."""
+        self._behind = answers
+
     def data_received(self, data: bytes) -> None:
         if self._answers is not None:
             data = self._answers.take(data)
             if self._answers.is_complete:
                 self._answers = None
+        if self._behind is not None:
+            data = self._behind.take(data)
+            if self._behind.is_complete:
+                self._behind = None
         if self._limited:
             self._left -= len(data)
             if self._left < 0:

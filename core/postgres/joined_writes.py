@@ -9,17 +9,30 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+# What ends each of the driver's requests to execute something.
+SYNC = b"S\0\0\0\4"
+
 
 class JoinedWrites:
-    """A transport that can hold bytes back until the next write."""
+    """A transport that can hold bytes back until the next write, or send them behind it."""
 
     def __init__(self, transport: Any) -> None:
         self.inner = transport
         self._held = b""
+        self._following = b""
 
     def hold(self, data: bytes) -> None:
         """Send it with the next write, or by `release`."""
         self._held += data
+
+    def follow(self, data: bytes) -> None:
+        """Send it behind the next write that ends with a Sync, in one with it."""
+        self._following = data
+
+    def forget_following(self) -> bool:
+        """Send no such thing; gives whether it had not been sent."""
+        is_unsent, self._following = bool(self._following), b""
+        return is_unsent
 
     def release(self) -> None:
         """Send what is held back, if anything is."""
@@ -29,6 +42,8 @@ class JoinedWrites:
     def write(self, data: Any) -> None:
         if self._held:
             data, self._held = b"".join((self._held, data)), b""
+        if self._following and data[-len(SYNC) :] == SYNC:
+            data, self._following = b"".join((data, self._following)), b""
         self.inner.write(data)
 
     def writelines(self, parts: Any) -> None:

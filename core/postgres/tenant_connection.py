@@ -16,7 +16,7 @@ from core.errors import (
     ResultTooLarge,
     StatementTimeout,
 )
-from core.postgres.answers import Answers
+from core.postgres.answers import Answers, AnswersBehind
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
 from core.postgres.joined_writes import JoinedWrites
@@ -49,6 +49,10 @@ ParameterLists: TypeAlias = (
 
 class RefusedAhead(Exception):
     """What went ahead of a statement was refused; the cause is PostgreSQL's error."""
+
+
+class RefusedBehind(Exception):
+    """What was sent behind a statement was refused; the cause is PostgreSQL's error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,30 +236,43 @@ class TenantConnection(asyncpg.Connection):
         *,
         row_limit: int = 0,
         timeout: float | None = None,
+        behind: str = "",
     ) -> list[Outcome]:
         """Run one statement with each of the lists of parameters, in the order given.
 
         Args:
             parameter_lists: as they are, or what makes them once the parameters' types are known.
+            behind: simple statements of the service's own that end the transaction, and go out
+                along with the last execution. Nothing that is found in the answer undoes them.
 
         Outside a transaction each is one of its own. The time limit and the byte limit are for
         all of them together, the row limit is for each.
 
         Raises:
+            RefusedBehind: PostgreSQL refused what was sent behind.
             InvalidParameter, ResultTooLarge, StatementTimeout: as `run`.
         """
-        return await self._bounded(statement, self._run_all, parameter_lists, row_limit, timeout)
+        return await self._bounded(
+            statement, self._run_all, parameter_lists, row_limit, timeout, behind
+        )
 
     async def run_utility(
-        self, statement: str, *, ahead: str = "", timeout: float | None = None
+        self,
+        statement: str,
+        *,
+        ahead: str = "",
+        behind: str = "",
+        timeout: float | None = None,
     ) -> Outcome:
         """Run one statement that has no parameters and gives no rows, in one round trip.
 
         Args:
             ahead: simple statements of the service's own that are done before it.
+            behind: as of `run_many`.
 
         Raises:
             RefusedAhead: PostgreSQL refused these, in a transaction; it was not run.
+            RefusedBehind: as `run_many`.
             StatementTimeout: as `run`.
         """
         # It is executed as soon as it is parsed, and so must not come behind what may fail, unless
@@ -264,7 +281,7 @@ class TenantConnection(asyncpg.Connection):
         if ahead and not super().is_in_transaction():
             await self.execute(ahead)
             ahead = ""
-        return await self._bounded(statement, self._run_undescribed, ahead, timeout)
+        return await self._bounded(statement, self._run_undescribed, ahead, behind, timeout)
 
     async def _bounded(self, statement: str, send: Callable[..., Awaitable[T]], *given: Any) -> T:
         self._check_open()
@@ -303,7 +320,9 @@ class TenantConnection(asyncpg.Connection):
             raise StatementTimeout from None
         return int(tag.rpartition(" ")[2])
 
-    async def _run_undescribed(self, statement: str, ahead: str, timeout: float | None) -> Outcome:
+    async def _run_undescribed(
+        self, statement: str, ahead: str, behind: str, timeout: float | None
+    ) -> Outcome:
         record_class = self._protocol.get_record_class()
         prepared: Any = PreparedStatementState("", statement, self._protocol, record_class, False)
         prepared.mark_unprepared()
@@ -312,7 +331,8 @@ class TenantConnection(asyncpg.Connection):
         if ahead:
             self._send_past(ahead, answers)
         try:
-            return await self._execute_prepared(prepared, (), (), 0, self._deadline(timeout))
+            deadline = self._deadline(timeout)
+            return await self._execute_prepared(prepared, (), (), 0, deadline, behind)
         except asyncpg.PostgresError:
             if answers.failure is not None:
                 raise RefusedAhead from answers.failure
@@ -394,6 +414,7 @@ class TenantConnection(asyncpg.Connection):
         parameter_lists: ParameterLists,
         row_limit: int,
         timeout: float | None,
+        behind: str,
     ) -> list[Outcome]:
         deadline = self._deadline(timeout)
         prepared = await self._prepare_first(statement, deadline)
@@ -410,9 +431,12 @@ class TenantConnection(asyncpg.Connection):
         except BaseException:
             await self._protocol.close_statement(prepared, NO_TIMEOUT)
             raise
+        last = len(encoded) - 1
         return [
-            await self._execute_prepared(prepared, columns, texts, row_limit, deadline)
-            for texts in encoded
+            await self._execute_prepared(
+                prepared, columns, texts, row_limit, deadline, behind if place == last else ""
+            )
+            for place, texts in enumerate(encoded)
         ]
 
     async def _prepare_first(self, statement: str, deadline: float | None) -> Any:
@@ -438,9 +462,8 @@ class TenantConnection(asyncpg.Connection):
 
     def _send_past(self, message: str, answers: Answers) -> None:
         """Send simple statements past the driver, along with what it is about to send itself."""
-        text = message.encode() + b"\0"
         self._incoming.take_out(answers)
-        self._transport.hold(b"Q" + (len(text) + 4).to_bytes(4, "big") + text)
+        self._transport.hold(_query(message))
 
     def _raise_failure(self) -> None:
         if self._begun.failure is not None:
@@ -470,16 +493,34 @@ class TenantConnection(asyncpg.Connection):
         texts: Sequence[str | None],
         row_limit: int,
         deadline: float | None,
+        behind: str,
     ) -> Outcome:
         # A portal that stops at a limit does not say whether there is another row.
         limit = row_limit + 1 if row_limit else 0
-        rows, tag, _ = await self._protocol.bind_execute(
+        execution = self._protocol.bind_execute(
             prepared, texts, "", limit, True, self._remaining(deadline)
         )
+        rows, tag, _ = await (self._with_behind(execution, behind) if behind else execution)
         complete = not row_limit or len(rows) <= row_limit
         if not complete:
             del rows[row_limit:]
         return Outcome(columns, rows, tag.decode() if tag else "", complete)
+
+    async def _with_behind(self, execution: Awaitable[T], message: str) -> T:
+        answers = AnswersBehind()
+        self._incoming.take_out_behind(answers)
+        self._transport.follow(_query(message))
+        try:
+            done = await execution
+        finally:
+            if self._transport.forget_following():
+                self._incoming.take_out_behind(None)
+            elif answers.is_complete:
+                # The driver knows by now.
+                self._is_open = False
+        if answers.failure is not None:
+            raise RefusedBehind from answers.failure
+        return done
 
     async def learn(self, oids: Iterable[int], *, timeout: float | None = None) -> None:
         """Get to know types before values of them are encoded."""
@@ -584,3 +625,9 @@ class TenantConnection(asyncpg.Connection):
 
     def get_reset_query(self) -> str:
         return "DISCARD ALL"
+
+
+def _query(message: str) -> bytes:
+    """PostgreSQL's message of a simple query."""
+    text = message.encode() + b"\0"
+    return b"Q" + (len(text) + 4).to_bytes(4, "big") + text

@@ -125,8 +125,14 @@ def _admitted(
         relations=walk.relations,
         returning=is_dml and kind is not Kind.SELECT and node.HasField("returning_clause"),
         limited=kind is Kind.SELECT and node.HasField("limit_count"),
+        only_reads=kind is Kind.SELECT and not (walk.writes or walk.may_write or walk.locks),
+        lists_rows=kind is Kind.INSERT and _lists_rows(node),
         target=_target(node) if kind is Kind.INSERT else None,
     )
+
+
+def _lists_rows(node: Any) -> bool:
+    return not node.HasField("select_stmt") or len(node.select_stmt.select_stmt.values_lists) > 0
 
 
 def _target(node: Any) -> str:

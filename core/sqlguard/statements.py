@@ -68,6 +68,8 @@ class Statement:
         relations: those that it names, without the names that it gives to queries itself.
         returning: it changes rows and has a RETURNING.
         limited: it is a SELECT that says how many rows it gives.
+        only_reads: it is a SELECT, and nothing in its text locks rows or may write.
+        lists_rows: it is an INSERT of rows that are in its own text, each.
         target: of an INSERT, the name under which RETURNING knows the row.
     """
 
@@ -79,4 +81,6 @@ class Statement:
     relations: tuple[Relation, ...]
     returning: bool
     limited: bool
+    only_reads: bool
+    lists_rows: bool
     target: str | None

@@ -78,6 +78,9 @@ class Walk:
         self._queries: set[str] = set()
         self._sequences_at: set[int] = set()
         self.writes = False
+        # Whether it calls what may write, be that a function of the database's own.
+        self.may_write = False
+        self.locks = False
 
     def refuse(self, message: str, location: int = -1) -> SqlRefused:
         return SqlRefused(
@@ -182,8 +185,10 @@ class Walk:
         is_catalogs = schema in (None, names.CATALOG)
         if is_catalogs and not names.is_function_admitted(name, schema):
             raise self.refuse(f"The function {name}() is not allowed", location)
-        if is_catalogs and name in _OF_SEQUENCES and node.args:
+        is_of_sequences = is_catalogs and name in _OF_SEQUENCES
+        if is_of_sequences and node.args:
             self._sequences_at |= _regclass_of_constant(node.args[0])
+        self.may_write |= is_of_sequences or not is_catalogs or not names.is_catalog_function(name)
         self._sized(name, node.args, location)
 
     def _column(self, node: Any, location: int) -> None:
@@ -285,6 +290,7 @@ class Walk:
         if node.HasField("into_clause"):
             location = node.into_clause.rel.location
             raise self.refuse("SELECT INTO is not allowed; use CREATE TABLE AS", location)
+        self.locks |= len(node.locking_clause) > 0
 
     def _query(self, node: Any, _location: int) -> None:
         self._queries.add(node.ctename)

@@ -1,8 +1,8 @@
 """Runs admitted statements in a session of the database's own login, all of them or none."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,7 +22,12 @@ from core.postgres.context import (
 )
 from core.postgres.errors import is_rerunnable, sqlstate
 from core.postgres.identifiers import Environment, Identifier, literal
-from core.postgres.tenant_connection import Outcome, RefusedAhead, TenantConnection
+from core.postgres.tenant_connection import (
+    Outcome,
+    RefusedAhead,
+    RefusedBehind,
+    TenantConnection,
+)
 from core.postgres.tenant_sessions import TenantSessions
 from core.postgres.type_book import Kind as Type
 from core.postgres.type_book import PostgresType
@@ -43,6 +48,7 @@ GRACE, UNDO = 1.0, 5.0
 # Rows times columns from which values are made in a thread, to let other calls go on.
 LARGE = 5_000
 GENERATED_ALWAYS = "428C9"
+DIVISION_BY_ZERO = "22012"
 # A policy that is there by now, a table whose row in the catalog was written by another.
 OPENED_MEANWHILE = ("42710", "XX000")
 CHANGES = frozenset({Kind.INSERT, Kind.UPDATE, Kind.DELETE, Kind.MERGE})
@@ -57,8 +63,19 @@ FAILURES = (
     asyncpg.InternalClientError,
     OSError,
 )
+# Refused where the transaction has written anything, by whatever function or view.
+UNWRITTEN = (
+    "SELECT 1 OPERATOR(pg_catalog./)"
+    " (pg_catalog.pg_current_xact_id_if_assigned() IS NULL)::pg_catalog.int4"
+)
+# A row of an INSERT's text gives an id, in a message of about so many bytes for each of its own.
+ANSWER_GROWTH = 20
 TAKE_LISTS = frozenset({Type.ARRAY, Type.JSON, Type.VECTOR})
 Work = Callable[[TenantConnection, Run], Awaitable[None]]
+
+
+class _HasWrittenError(Exception):
+    """A SELECT has written something, and its transaction is undone."""
 
 
 class Executor:
@@ -73,23 +90,27 @@ class Executor:
         """Run work in one transaction.
 
         It is run again where it met another transaction, a table that nobody opened to end users
-        yet, or a column whose values only PostgreSQL makes.
+        yet, or a column whose values only PostgreSQL makes; and a SELECT that has written.
 
         Raises:
             AppError: what failed, and where; nothing of the call is kept.
         """
         reruns, overrides, is_admitted = 0, False, place.end_user is None
+        ends_apart = False
         while True:
-            run, session = Run(place, mode, is_ddl, overrides), None
+            run, session = Run(place, mode, is_ddl, overrides, ends_apart), None
             try:
                 async with self.begun(place, mode, at_once=False) as session:
                     await work(session, run)
-                    run.statement = None
-                    if run.place.is_lent:
-                        await self.send(session, run)
-                        run.unsent.append(NOBODY)
-                    await self._end(session, mode, run.unsent)
+                    if not run.is_ended:
+                        run.statement = None
+                        if run.place.is_lent:
+                            await self.send(session, run)
+                            run.unsent.append(NOBODY)
+                        await self._end(session, mode, run.unsent)
                 return run
+            except _HasWrittenError:
+                ends_apart = True
             except AppError as error:
                 raise located(error, run) from error.__cause__
             except FAILURES as error:
@@ -151,31 +172,73 @@ class Executor:
         run: Run,
         statement: Statement,
         params: Sequence[JsonValue] | None = None,
+        *,
+        after: Sequence[str] = (),
+        is_last: bool = False,
     ) -> None:
-        """Run one statement, once for each list of parameters that there is."""
+        """Run one statement, once for each list of parameters that there is.
+
+        Args:
+            after: SQL of the service's own to be done after it.
+            is_last: the transaction ends along with it, if what it gives can't be refused.
+        """
         run.added = 0
         text, limit = self._prepared(run, statement)
         if statement.kind not in DESCRIBED and "$" not in text:
-            outcome = await self._utility(session, run, statement, text)
+            outcome = await self._utility(session, run, statement, text, after, is_last)
             run.results.append(await self._result(session, run, statement, outcome, None))
             return
         await self.send(session, run)
         run.statement = statement
         lists = partial(executions, params or ())
-        outcomes = await session.run_many(text, lists, row_limit=limit, timeout=self._left(run))
+        behind = self._ending(run, statement, after) if is_last else ""
+        with _refusals(run):
+            outcomes = await session.run_many(
+                text, lists, row_limit=limit, timeout=self._left(run), behind=behind
+            )
+        self._note(run, after, behind)
         for place, outcome in enumerate(outcomes, 1):
             item = place if len(outcomes) > 1 else None
             run.results.append(await self._result(session, run, statement, outcome, item))
 
     async def _utility(
-        self, session: TenantConnection, run: Run, statement: Statement, text: str
+        self,
+        session: TenantConnection,
+        run: Run,
+        statement: Statement,
+        text: str,
+        after: Sequence[str],
+        is_last: bool,
     ) -> Outcome:
         run.statement, ahead = statement, run.take_unsent()
-        try:
-            return await session.run_utility(text, ahead=ahead, timeout=self._left(run))
-        except RefusedAhead as refused:
-            run.statement = None
-            raise refused.__cause__ or refused from None
+        behind = self._ending(run, statement, after) if is_last else ""
+        with _refusals(run):
+            outcome = await session.run_utility(
+                text, ahead=ahead, behind=behind, timeout=self._left(run)
+            )
+        self._note(run, after, behind)
+        return outcome
+
+    def _ending(self, run: Run, statement: Statement, after: Sequence[str]) -> str:
+        """What ends the transaction along with a statement; empty: what the statement gives may
+        be refused, when it has to be undone."""
+        if not run.mode.keeps or run.ends_apart or run.place.is_lent:
+            return ""
+        if statement.kind is Kind.SELECT:
+            only_reads = all(each.statement.only_reads for each in run.results)
+            is_short, after = only_reads and statement.only_reads, (UNWRITTEN,)
+        elif statement.kind is Kind.INSERT and not statement.returning:
+            longest = len(statement.sql) * ANSWER_GROWTH
+            is_short = statement.lists_rows and longest < self._settings.sql_byte_limit
+        else:
+            is_short = not statement.returning
+        return "; ".join((*after, "COMMIT", UNLOCK)) if is_short else ""
+
+    def _note(self, run: Run, after: Sequence[str], behind: str) -> None:
+        if behind:
+            run.is_ended = True
+        else:
+            run.unsent += after
 
     async def act_in(self, session: TenantConnection, run: Run, environment: Environment) -> None:
         """Go on in another environment of the database, as its owner."""
@@ -209,17 +272,17 @@ class Executor:
                 if not left or not met_another:
                     raise explained(error, Run(owner, Mode())) from error
 
-    def admit_here(
+    def admission(
         self, session: TenantConnection, run: Run, statements: Sequence[Statement]
-    ) -> None:
-        """The same within the transaction of the DDL that made them.
+    ) -> Sequence[str]:
+        """The SQL that does the same within the transaction of the DDL that made them.
 
-        The owner's code may have changed who acts: it is said again in the same message.
+        The owner's code may have changed who acts: it is said again.
         """
         if not any(map(_makes, statements)):
-            return
+            return ()
         schema = literal(run.place.schema.name)
-        run.unsent += (self._acting(session, run.place), f"SELECT pgtwin_rt.admit({schema})")
+        return self._acting(session, run.place), f"SELECT pgtwin_rt.admit({schema})"
 
     async def freeze(
         self,
@@ -323,6 +386,22 @@ class Executor:
             columns = [_id_column(outcome)] if made else ()
         affected = outcome.affected if statement.kind in CHANGES else None
         return Result(statement, columns, made, affected, not outcome.complete, item)
+
+
+@contextmanager
+def _refusals(run: Run) -> Iterator[None]:
+    """PostgreSQL's errors of what went along with a statement, which are not the statement's."""
+    try:
+        yield
+    except RefusedAhead as refused:
+        run.statement = None
+        raise refused.__cause__ or refused from None
+    except RefusedBehind as refused:
+        is_select = run.statement is not None and run.statement.kind is Kind.SELECT
+        if is_select and sqlstate(refused.__cause__ or refused) == DIVISION_BY_ZERO:
+            raise _HasWrittenError from None
+        run.statement = None
+        raise refused.__cause__ or refused from None
 
 
 def _id_column(outcome: Outcome) -> Column:

@@ -52,6 +52,8 @@ class Run:
         statement: the one that runs now; None: none does.
         added: characters that were put before it.
         overrides: values that clients gave for generated columns are passed over.
+        ends_apart: nothing ends the transaction but a message of its own.
+        is_ended: the transaction has ended along with a statement.
         unsent: SQL of the service's own that goes along with its next message.
     """
 
@@ -59,6 +61,8 @@ class Run:
     mode: Mode
     is_ddl: bool = False
     overrides: bool = False
+    ends_apart: bool = False
+    is_ended: bool = False
     statement: Statement | None = None
     added: int = 0
     unsent: list[str] = field(default_factory=list)

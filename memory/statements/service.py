@@ -84,11 +84,17 @@ class StatementService:
                     if body.dry_run:
                         await self._executor.send(session, run)
                         before = await definitions(session, run.place)
-                    for statement in statements:
+                    for statement in statements[:-1]:
                         await self._executor.statement(session, run, statement)
+                    await self._executor.statement(
+                        session,
+                        run,
+                        statements[-1],
+                        after=self._executor.admission(session, run, statements),
+                        is_last=keep is None and environment is body.env.each[-1],
+                    )
                     if body.dry_run:
                         await rehearsed.note(session, run.place, before)
-                    self._executor.admit_here(session, run, statements)
                 if keep is not None:
                     await self._executor.send(session, run)
                     await keep(session, run.place, run)
@@ -112,7 +118,10 @@ class StatementService:
 
             async def work(session: TenantConnection, run: Run) -> None:
                 for statement in statements:
-                    await self._executor.statement(session, run, statement, body.params)
+                    is_last = keep is None and statement is statements[-1]
+                    await self._executor.statement(
+                        session, run, statement, body.params, is_last=is_last
+                    )
                 if keep is not None:
                     run.statement = None
                     await keep(session, run.place, run)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from core.postgres.joined_writes import JoinedWrites, JoiningLoop
+from core.postgres.joined_writes import SYNC, JoinedWrites, JoiningLoop
 
 
 class Written:
@@ -41,6 +41,25 @@ def test_it_can_be_sent_by_itself(written: Written) -> None:
     transport.release()
     transport.release()
     assert written.parts == [b"a"]
+
+
+def test_what_follows_goes_out_behind_the_sync_of_a_request(written: Written) -> None:
+    transport = JoinedWrites(written)
+    transport.hold(b"a")
+    transport.follow(b"d")
+    transport.write(b"b")
+    transport.write(memoryview(b"c" + SYNC))
+    transport.write(b"e" + SYNC)
+    assert written.parts == [b"ab", b"c" + SYNC + b"d", b"e" + SYNC]
+    assert transport.forget_following() is False
+
+
+def test_what_was_to_follow_can_be_forgotten(written: Written) -> None:
+    transport = JoinedWrites(written)
+    transport.follow(b"a")
+    assert transport.forget_following() is True
+    transport.write(SYNC)
+    assert written.parts == [SYNC]
 
 
 def test_all_else_is_the_transports(written: Written) -> None:

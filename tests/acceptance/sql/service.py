@@ -81,7 +81,19 @@ async def admit_all(sql: str, ruleset: Ruleset, own_schema: str | None) -> Seque
 def _statement(
     kind: Kind, sql: str, number: int, target: str | None, *, returning: bool
 ) -> Statement:
-    return Statement(kind, sql, number, 0, False, (), returning, True, target)
+    return Statement(
+        kind,
+        sql,
+        number,
+        0,
+        False,
+        (),
+        returning,
+        True,
+        only_reads=False,
+        lists_rows=False,
+        target=target,
+    )
 
 
 @dataclass

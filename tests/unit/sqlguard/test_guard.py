@@ -132,6 +132,43 @@ def test_what_writes_and_returns(sql: str, writes: bool, returning: bool) -> Non
 
 
 @pytest.mark.parametrize(
+    ("sql", "only_reads"),
+    [
+        ("SELECT lower(name), count(*) FROM t GROUP BY 1", True),
+        ("SELECT pg_catalog.upper('a') FROM (SELECT now()) AS s", True),
+        ("VALUES (1)", True),
+        ("SELECT mine()", False),
+        ("SELECT prod_own_1.lower('a')", False),
+        ("SELECT 1 WHERE EXISTS (SELECT mine(n) FROM t)", False),
+        ("SELECT nextval('s')", False),
+        ("SELECT pg_catalog.setval('s', 1)", False),
+        ("SELECT * FROM t FOR UPDATE", False),
+        ("SELECT * FROM (SELECT * FROM t FOR SHARE) AS s", False),
+        ("WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone", False),
+        ("INSERT INTO t VALUES (1)", False),
+    ],
+)
+def test_which_select_only_reads(sql: str, only_reads: bool) -> None:
+    assert one(sql).only_reads is only_reads
+
+
+@pytest.mark.parametrize(
+    ("sql", "lists_rows"),
+    [
+        ("INSERT INTO t VALUES (1), (2)", True),
+        ("INSERT INTO t (a) VALUES ($1) ON CONFLICT DO NOTHING", True),
+        ("INSERT INTO t DEFAULT VALUES", True),
+        ("WITH s AS (SELECT 1) INSERT INTO t VALUES (1)", True),
+        ("INSERT INTO t SELECT 1", False),
+        ("INSERT INTO t (VALUES (1) UNION ALL SELECT * FROM t)", False),
+        ("UPDATE t SET a = 1", False),
+    ],
+)
+def test_which_insert_lists_its_rows(sql: str, lists_rows: bool) -> None:
+    assert one(sql).lists_rows is lists_rows
+
+
+@pytest.mark.parametrize(
     ("sql", "limited"),
     [
         ("SELECT 1", False),
