@@ -4,12 +4,17 @@ PostgreSQL's messages: a byte that says the kind, then the length, which counts 
 https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
 
+from collections.abc import Sequence
+
 import asyncpg
 
 HEAD_BYTES = 5
 # Of the session, whatever message they come with: parameters, notices, notifications.
 FOR_THE_DRIVER = frozenset(b"SNA")
-READY, FAILED = ord("Z"), ord("E")
+READY, FAILED, ROW, COLUMNS, NO_COLUMNS = ord("Z"), ord("E"), ord("D"), ord("T"), ord("n")
+OF_COLUMNS = (COLUMNS, NO_COLUMNS)
+# The end of the parsing, the parameters' types, the columns.
+OF_DESCRIPTIONS = (ord("1"), ord("t"), *OF_COLUMNS)
 
 
 class Answers:
@@ -95,6 +100,65 @@ class AnswersBehind:
             self.failure = _error(body)
         self.is_complete = kind == READY
         return self.is_complete or kind in FOR_THE_DRIVER
+
+
+class Description:
+    """What comes for the Parse and Describe of a statement of which its columns are known already.
+
+    Where they are others by now, the driver does not get the rows, which it would take for what
+    they are not.
+
+    Args:
+        columns: names and types' oids.
+
+    Attributes:
+        is_complete: there is nothing more to take.
+        differs: the columns are others.
+    """
+
+    def __init__(self, columns: Sequence[tuple[str, int]]) -> None:
+        self._columns = columns
+        self._part = b""
+        self.is_complete = False
+        self.differs = False
+
+    def take(self, data: bytes) -> bytes:
+        """Take what describes; gives what is the driver's."""
+        if self._part:
+            data, self._part = self._part + data, b""
+        at, passed = 0, b""
+        while not self.is_complete and len(data) - at >= HEAD_BYTES:
+            end = at + 1 + int.from_bytes(data[at + 1 : at + HEAD_BYTES], "big")
+            if end > len(data):
+                break
+            if self._is_drivers(data[at], data[at + HEAD_BYTES : end]):
+                passed += data[at:end]
+            at = end
+        if self.is_complete:
+            return passed + data[at:]
+        self._part = data[at:]
+        return passed
+
+    def _is_drivers(self, kind: int, body: bytes) -> bool:
+        if kind in OF_DESCRIPTIONS:
+            if kind in OF_COLUMNS:
+                self.differs = self._columns != (_columns(body) if kind == COLUMNS else ())
+                self.is_complete = not self.differs
+            return False
+        # One that was refused has no description.
+        self.is_complete = kind in (FAILED, READY)
+        return kind != ROW
+
+
+def _columns(body: bytes) -> tuple[tuple[str, int], ...]:
+    """Of a RowDescription."""
+    found, at = [], 2
+    for _ in range(int.from_bytes(body[:2], "big")):
+        end = body.index(0, at)
+        oid = int.from_bytes(body[end + 7 : end + 11], "big")
+        found.append((body[at:end].decode(), oid))
+        at = end + 19
+    return tuple(found)
 
 
 def _error(body: bytes) -> asyncpg.PostgresError:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from core.postgres.answers import Answers, AnswersBehind
+from core.postgres.answers import Answers, AnswersBehind, Description
 
 
 class ByteLimit(asyncio.Protocol):
@@ -20,6 +20,7 @@ class ByteLimit(asyncio.Protocol):
         self._left = 0
         self._limited = False
         self._answers: Answers | None = None
+        self._description: Description | None = None
         self._behind: AnswersBehind | None = None
         self.exceeded = False
         transport.set_protocol(self)
@@ -32,6 +33,10 @@ class ByteLimit(asyncio.Protocol):
         """Keep the answers to what was just sent from the driver."""
         self._answers = answers
 
+    def take_out_description(self, description: Description | None) -> None:
+        """Keep the answers to a Parse and a Describe from it; those of `take_out` come before."""
+        self._description = description
+
     def take_out_behind(self, answers: AnswersBehind | None) -> None:
         """Keep the answers to what is sent behind the driver's next request from it."""
         self._behind = answers
@@ -41,6 +46,10 @@ class ByteLimit(asyncio.Protocol):
             data = self._answers.take(data)
             if self._answers.is_complete:
                 self._answers = None
+        if self._description is not None:
+            data = self._description.take(data)
+            if self._description.is_complete:
+                self._description = None
         if self._behind is not None:
             data = self._behind.take(data)
             if self._behind.is_complete:

@@ -69,14 +69,15 @@ def beginning(
         snapshot: all statements see the moment of the first one, for which `frozen` is.
         is_new: the session has nothing to forget but what its role has set for itself.
     """
-    # Said in full, for the message itself began under what the session was left with: one that
-    # was left to read only, say, is refused here, and replaced.
+    # Said in full, for the session may have been left with other defaults.
     access = "READ ONLY" if read_only else "READ WRITE"
     isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
-    # A message is a transaction of its own until BEGIN, and may have a snapshot by then.
-    afresh = ["COMMIT"] if snapshot else []
     forget = FORGET[:1] if is_new else FORGET
-    statements = [*forget, *afresh, f"BEGIN ISOLATION LEVEL {isolation}, {access}"]
+    begin = f"BEGIN ISOLATION LEVEL {isolation}, {access}"
+    # What goes out behind this message fails where a transaction has begun that is no good, while
+    # without one it would be on its own. A message is a transaction of its own until BEGIN, and in
+    # the one with a snapshot nothing may have taken it by then.
+    statements = [*forget, "COMMIT", begin] if snapshot else [begin, *forget]
     if becoming:
         statements.append(becoming)
     statements.append(f"SET LOCAL search_path = {schema}, {EXTENSIONS}")

@@ -1,6 +1,7 @@
 """The one way of a tenant's SQL: a statement a message, all values as text, nothing else sent."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -16,7 +17,7 @@ from core.errors import (
     ResultTooLarge,
     StatementTimeout,
 )
-from core.postgres.answers import Answers, AnswersBehind
+from core.postgres.answers import Answers, AnswersBehind, Description
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
 from core.postgres.joined_writes import JoinedWrites
@@ -37,6 +38,8 @@ CANCEL_GRACE = 2.0
 # Parse and Describe are followed by no Sync; the shortest time limit that is still sent and then
 # cancelled leaves the session in a known state.
 SHORTEST_TIMEOUT = 0.001
+# Statements that a session remembers, and how long they are at most.
+REMEMBERED, REMEMBERED_CHARACTERS = 32, 4_000
 # What the event loop takes from a socket at once, be it many rows.
 READ_AT_ONCE = 262_144
 
@@ -51,8 +54,26 @@ class RefusedAhead(Exception):
     """What went ahead of a statement was refused; the cause is PostgreSQL's error."""
 
 
+class DescriptionChanged(Exception):
+    """The columns of a remembered statement are others by now, and what it gave is lost."""
+
+
 class RefusedBehind(Exception):
     """What was sent behind a statement was refused; the cause is PostgreSQL's error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A statement that was described before.
+
+    Args:
+        prepared: the driver's, which reads the rows by it.
+        parameters: the types of its parameters.
+    """
+
+    prepared: Any
+    columns: tuple[Column, ...]
+    parameters: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +195,10 @@ class TenantConnection(asyncpg.Connection):
         self._begun = Answers()
         # Whether a transaction was begun of which the driver may not know.
         self._is_open = False
+        self._remembered: OrderedDict[tuple[str, str], Remembered] = OrderedDict()
+        # Whether the statement that ran last was a remembered one.
+        self.ran_remembered = False
+        self._sent_end = False
         # All others have no codec, and get one when they are met.
         self._take_as_text(BUILTIN_TYPE_OID_MAP)
 
@@ -185,7 +210,7 @@ class TenantConnection(asyncpg.Connection):
             message: simple statements of the service's own. Where PostgreSQL refuses them, that is
                 raised by the next statement, which is not executed.
         """
-        self._beginning, self._begun = message, Answers()
+        self._beginning, self._begun, self._sent_end = message, Answers(), False
 
     @property
     def awaits_beginning(self) -> bool:
@@ -196,6 +221,11 @@ class TenantConnection(asyncpg.Connection):
     def has_begun(self) -> bool:
         """Whether it was sent, and done."""
         return self._begun.is_complete and self._begun.failure is None
+
+    @property
+    def may_have_ended(self) -> bool:
+        """Whether what ends the transaction was sent, and nothing is known of what became of it."""
+        return self._sent_end and self._begun.failure is None and not self._begun.is_complete
 
     async def begin_now(self) -> None:
         """Begin, if that is to be done and waits for a statement."""
@@ -237,11 +267,17 @@ class TenantConnection(asyncpg.Connection):
         row_limit: int = 0,
         timeout: float | None = None,
         behind: str = "",
+        scope: str | None = None,
     ) -> list[Outcome]:
         """Run one statement with each of the lists of parameters, in the order given.
 
+        A statement that is remembered is parsed anew, with the types of parameters that it had,
+        and executed along with the beginning and the end of the transaction, in one round trip.
+
         Args:
             parameter_lists: as they are, or what makes them once the parameters' types are known.
+            scope: what its names depend on, besides the session's login; None: it is not to be
+                remembered, and described even if it is.
             behind: simple statements of the service's own that end the transaction, and go out
                 along with the last execution. Nothing that is found in the answer undoes them.
 
@@ -250,10 +286,11 @@ class TenantConnection(asyncpg.Connection):
 
         Raises:
             RefusedBehind: PostgreSQL refused what was sent behind.
+            DescriptionChanged: what was remembered does not hold any more.
             InvalidParameter, ResultTooLarge, StatementTimeout: as `run`.
         """
         return await self._bounded(
-            statement, self._run_all, parameter_lists, row_limit, timeout, behind
+            statement, self._run_all, parameter_lists, row_limit, timeout, behind, scope
         )
 
     async def run_utility(
@@ -415,29 +452,75 @@ class TenantConnection(asyncpg.Connection):
         row_limit: int,
         timeout: float | None,
         behind: str,
+        scope: str | None,
     ) -> list[Outcome]:
         deadline = self._deadline(timeout)
-        prepared = await self._prepare_first(statement, deadline)
-        types = self.types
-        columns = self._columns(prepared)
-        oids = [type_.oid for type_ in prepared._get_parameters()]
+        key = (scope or "", statement)
+        known = self._remembered.pop(key, None)
+        self.ran_remembered = known is not None and scope is not None
+        if known is None or not self.ran_remembered:
+            known = self._described(await self._prepare_first(statement, deadline))
         try:
-            lists = (
-                parameter_lists([types[oid] for oid in oids])
-                if callable(parameter_lists)
-                else parameter_lists
-            )
-            encoded = [encode_all(values, oids, types) for values in lists]
+            encoded = self._encoded(known, parameter_lists)
         except BaseException:
-            await self._protocol.close_statement(prepared, NO_TIMEOUT)
+            if not self.ran_remembered:
+                await self._protocol.close_statement(known.prepared, NO_TIMEOUT)
             raise
+        description = self._send_remembered(statement, known) if self.ran_remembered else None
         last = len(encoded) - 1
-        return [
-            await self._execute_prepared(
-                prepared, columns, texts, row_limit, deadline, behind if place == last else ""
-            )
-            for place, texts in enumerate(encoded)
-        ]
+        try:
+            outcomes = [
+                await self._execute_prepared(
+                    known.prepared,
+                    known.columns,
+                    texts,
+                    row_limit,
+                    deadline,
+                    behind if place == last else "",
+                )
+                for place, texts in enumerate(encoded)
+            ]
+        except asyncpg.PostgresError:
+            if description is not None:
+                self._raise_failure()
+            raise
+        finally:
+            if description is not None:
+                self._transport.release()
+        if description is not None:
+            self._raise_failure()
+            if description.differs:
+                raise DescriptionChanged
+        if scope is not None and len(statement) <= REMEMBERED_CHARACTERS:
+            self._remembered[key] = known
+            if len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+        return outcomes
+
+    def _described(self, prepared: Any) -> Remembered:
+        parameters = tuple(type_.oid for type_ in prepared._get_parameters())
+        return Remembered(prepared, self._columns(prepared), parameters)
+
+    def _encoded(
+        self, known: Remembered, parameter_lists: ParameterLists
+    ) -> list[list[str | None]]:
+        types = self.types
+        lists = (
+            parameter_lists([types[oid] for oid in known.parameters])
+            if callable(parameter_lists)
+            else parameter_lists
+        )
+        return [encode_all(values, known.parameters, types) for values in lists]
+
+    def _send_remembered(self, statement: str, known: Remembered) -> Description:
+        """Send the beginning, and what has the statement parsed and described, along with its
+        execution."""
+        if self._beginning:
+            self._send_beginning()
+        description = Description(tuple((each.name, each.type_oid) for each in known.columns))
+        self._incoming.take_out_description(description)
+        self._transport.hold(_parsing(statement, known.parameters))
+        return description
 
     async def _prepare_first(self, statement: str, deadline: float | None) -> Any:
         """The statement described, in the transaction that begins with it, if one does."""
@@ -507,7 +590,7 @@ class TenantConnection(asyncpg.Connection):
         return Outcome(columns, rows, tag.decode() if tag else "", complete)
 
     async def _with_behind(self, execution: Awaitable[T], message: str) -> T:
-        answers = AnswersBehind()
+        answers, self._sent_end = AnswersBehind(), True
         self._incoming.take_out_behind(answers)
         self._transport.follow(_query(message))
         try:
@@ -631,3 +714,10 @@ def _query(message: str) -> bytes:
     """PostgreSQL's message of a simple query."""
     text = message.encode() + b"\0"
     return b"Q" + (len(text) + 4).to_bytes(4, "big") + text
+
+
+def _parsing(statement: str, parameters: Sequence[int]) -> bytes:
+    """PostgreSQL's messages that parse and describe a statement without a name."""
+    types = b"".join(oid.to_bytes(4, "big") for oid in parameters)
+    body = b"\0" + statement.encode() + b"\0" + len(parameters).to_bytes(2, "big") + types
+    return b"P" + (len(body) + 4).to_bytes(4, "big") + body + b"D\0\0\0\6S\0"

@@ -23,6 +23,7 @@ from core.postgres.context import (
 from core.postgres.errors import is_rerunnable, sqlstate
 from core.postgres.identifiers import Environment, Identifier, literal
 from core.postgres.tenant_connection import (
+    DescriptionChanged,
     Outcome,
     RefusedAhead,
     RefusedBehind,
@@ -90,15 +91,16 @@ class Executor:
         """Run work in one transaction.
 
         It is run again where it met another transaction, a table that nobody opened to end users
-        yet, or a column whose values only PostgreSQL makes; and a SELECT that has written.
+        yet, or a column whose values only PostgreSQL makes; a SELECT that has written; and what was
+        remembered of tables that have changed.
 
         Raises:
             AppError: what failed, and where; nothing of the call is kept.
         """
         reruns, overrides, is_admitted = 0, False, place.end_user is None
-        ends_apart = False
+        describes = ends_apart = False
         while True:
-            run, session = Run(place, mode, is_ddl, overrides, ends_apart), None
+            run, session = Run(place, mode, is_ddl, overrides, describes, ends_apart), None
             try:
                 async with self.begun(place, mode, at_once=False) as session:
                     await work(session, run)
@@ -111,14 +113,18 @@ class Executor:
                 return run
             except _HasWrittenError:
                 ends_apart = True
+            except DescriptionChanged:
+                describes = True
             except AppError as error:
                 raise located(error, run) from error.__cause__
             except FAILURES as error:
                 state = sqlstate(error)
-                if session is not None and not session.has_begun and session.uses > 1:
+                if session is not None and _was_lost_before(session, run):
                     continue
                 if is_rerunnable(error) and reruns < RERUNS:
                     reruns += 1
+                elif _may_be_outdated(session, state) and not describes:
+                    describes = True
                 elif state == GENERATED_ALWAYS and place.end_user and not overrides:
                     overrides = True
                 elif state == NOT_PERMITTED and not is_admitted:
@@ -194,7 +200,12 @@ class Executor:
         behind = self._ending(run, statement, after) if is_last else ""
         with _refusals(run):
             outcomes = await session.run_many(
-                text, lists, row_limit=limit, timeout=self._left(run), behind=behind
+                text,
+                lists,
+                row_limit=limit,
+                timeout=self._left(run),
+                behind=behind,
+                scope=None if run.describes else run.place.schema.name,
             )
         self._note(run, after, behind)
         for place, outcome in enumerate(outcomes, 1):
@@ -428,6 +439,18 @@ def _makes(statement: Statement) -> bool:
 
 
 _ADMIT = "SELECT pgtwin_rt.admit($1)"
+
+
+def _was_lost_before(session: TenantConnection, run: Run) -> bool:
+    """Whether a warm session failed before anything of the call can have been kept."""
+    is_change = run.statement is not None and run.statement.kind is not Kind.SELECT
+    may_be_kept = is_change and session.may_have_ended
+    return session.uses > 1 and not session.has_begun and not may_be_kept
+
+
+def _may_be_outdated(session: TenantConnection | None, state: str | None) -> bool:
+    """Whether a statement was refused with the types of parameters that are remembered."""
+    return session is not None and session.ran_remembered and (state or "").startswith("42")
 
 
 def _may_be_apart(place: Place, session: TenantConnection | None) -> bool:

@@ -52,6 +52,7 @@ class Run:
         statement: the one that runs now; None: none does.
         added: characters that were put before it.
         overrides: values that clients gave for generated columns are passed over.
+        describes: statements are described before they are executed, be they remembered or not.
         ends_apart: nothing ends the transaction but a message of its own.
         is_ended: the transaction has ended along with a statement.
         unsent: SQL of the service's own that goes along with its next message.
@@ -61,6 +62,7 @@ class Run:
     mode: Mode
     is_ddl: bool = False
     overrides: bool = False
+    describes: bool = False
     ends_apart: bool = False
     is_ended: bool = False
     statement: Statement | None = None
