@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -195,7 +196,7 @@ class TenantConnection(asyncpg.Connection):
         self._begun = Answers()
         # Whether a transaction was begun of which the driver may not know.
         self._is_open = False
-        self._remembered: OrderedDict[tuple[str, str], Remembered] = OrderedDict()
+        self._remembered: OrderedDict[str, Remembered] = OrderedDict()
         # Whether the statement that ran last was a remembered one.
         self.ran_remembered = False
         self._sent_end = False
@@ -267,7 +268,7 @@ class TenantConnection(asyncpg.Connection):
         row_limit: int = 0,
         timeout: float | None = None,
         behind: str = "",
-        scope: str | None = None,
+        remembered_as: str | None = None,
     ) -> list[Outcome]:
         """Run one statement with each of the lists of parameters, in the order given.
 
@@ -276,8 +277,9 @@ class TenantConnection(asyncpg.Connection):
 
         Args:
             parameter_lists: as they are, or what makes them once the parameters' types are known.
-            scope: what its names depend on, besides the session's login; None: it is not to be
-                remembered, and described even if it is.
+            remembered_as: what stands for its parameters' types and its columns, as far as the
+                session's login does not; where they are others after all, it is
+                DescriptionChanged. None: it is described, and not remembered.
             behind: simple statements of the service's own that end the transaction, and go out
                 along with the last execution. Nothing that is found in the answer undoes them.
 
@@ -290,7 +292,7 @@ class TenantConnection(asyncpg.Connection):
             InvalidParameter, ResultTooLarge, StatementTimeout: as `run`.
         """
         return await self._bounded(
-            statement, self._run_all, parameter_lists, row_limit, timeout, behind, scope
+            statement, self._run_all, parameter_lists, row_limit, timeout, behind, remembered_as
         )
 
     async def run_utility(
@@ -452,20 +454,23 @@ class TenantConnection(asyncpg.Connection):
         row_limit: int,
         timeout: float | None,
         behind: str,
-        scope: str | None,
+        key: str | None,
     ) -> list[Outcome]:
         deadline = self._deadline(timeout)
-        key = (scope or "", statement)
-        known = self._remembered.pop(key, None)
-        self.ran_remembered = known is not None and scope is not None
-        if known is None or not self.ran_remembered:
+        known = None if key is None else self._remembered.pop(key, None)
+        encoded = None
+        if known is not None:
+            # Where the parameters do not fit, their types may be others by now.
+            with suppress(InvalidParameter):
+                encoded = self._encoded(known, parameter_lists)
+        self.ran_remembered = encoded is not None
+        if known is None or encoded is None:
             known = self._described(await self._prepare_first(statement, deadline))
-        try:
-            encoded = self._encoded(known, parameter_lists)
-        except BaseException:
-            if not self.ran_remembered:
+            try:
+                encoded = self._encoded(known, parameter_lists)
+            except BaseException:
                 await self._protocol.close_statement(known.prepared, NO_TIMEOUT)
-            raise
+                raise
         description = self._send_remembered(statement, known) if self.ran_remembered else None
         last = len(encoded) - 1
         try:
@@ -483,6 +488,9 @@ class TenantConnection(asyncpg.Connection):
         except asyncpg.PostgresError:
             if description is not None:
                 self._raise_failure()
+                if description.differs:
+                    # Rows of so many columns were asked for.
+                    raise DescriptionChanged from None
             raise
         finally:
             if description is not None:
@@ -491,7 +499,7 @@ class TenantConnection(asyncpg.Connection):
             self._raise_failure()
             if description.differs:
                 raise DescriptionChanged
-        if scope is not None and len(statement) <= REMEMBERED_CHARACTERS:
+        if key is not None and len(key) <= REMEMBERED_CHARACTERS:
             self._remembered[key] = known
             if len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)

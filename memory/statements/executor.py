@@ -22,6 +22,7 @@ from core.postgres.context import (
 )
 from core.postgres.errors import is_rerunnable, sqlstate
 from core.postgres.identifiers import Environment, Identifier, literal
+from core.postgres.statements import SHOWN_CHARACTERS, normalised
 from core.postgres.tenant_connection import (
     DescriptionChanged,
     Outcome,
@@ -205,7 +206,7 @@ class Executor:
                 row_limit=limit,
                 timeout=self._left(run),
                 behind=behind,
-                scope=None if run.describes else run.place.schema.name,
+                remembered_as=None if run.describes else _layout(run, statement, text),
             )
         self._note(run, after, behind)
         for place, outcome in enumerate(outcomes, 1):
@@ -413,6 +414,17 @@ def _refusals(run: Run) -> Iterator[None]:
             raise _HasWrittenError from None
         run.statement = None
         raise refused.__cause__ or refused from None
+
+
+def _layout(run: Run, statement: Statement, text: str) -> str:
+    """What stands for the types of a statement's parameters and for its columns.
+
+    Literals rarely make a difference, and where they do, such a statement may be run twice.
+    """
+    gives_nothing = statement.kind in CHANGES and not statement.returning
+    if (statement.only_reads or gives_nothing) and "$" not in text and len(text) < SHOWN_CHARACTERS:
+        return f"{run.place.schema.name} like {normalised(text)}"
+    return f"{run.place.schema.name} {text}"
 
 
 def _id_column(outcome: Outcome) -> Column:

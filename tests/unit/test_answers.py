@@ -1,7 +1,7 @@
 import asyncpg
 import pytest
 
-from core.postgres.answers import Answers, AnswersBehind
+from core.postgres.answers import Answers, AnswersBehind, Description
 
 
 def message(kind: str, body: bytes = b"") -> bytes:
@@ -66,3 +66,48 @@ def test_of_two_refusals_the_drivers_is_its_own(size: int) -> None:
         asyncpg.InFailedSQLTransactionError,
         "first",
     )
+
+
+def columns(*given: tuple[str, int]) -> bytes:
+    body = len(given).to_bytes(2, "big")
+    for name, oid in given:
+        body += name.encode() + b"\0" + b"\0" * 6 + oid.to_bytes(4, "big") + b"\0" * 8
+    return message("T", body)
+
+
+DESCRIBED = message("1") + message("t", b"\0\0")
+ROWS = message("2") + message("D", b"T" * 40) + message("D") + message("C", b"SELECT 2\0") + READY
+WITHOUT_ROWS = message("2") + message("C", b"SELECT 2\0") + READY
+
+
+@pytest.mark.parametrize("size", [1, 4, 6, 9, 1000])
+@pytest.mark.parametrize(
+    ("known", "told", "differs"),
+    [
+        ((("id", 20), ("naïve", 25)), columns(("id", 20), ("naïve", 25)), False),
+        ((), message("n"), False),
+        ((("id", 20),), columns(("id", 23)), True),
+        ((("id", 20),), columns(("n", 20)), True),
+        ((("id", 20),), columns(("id", 20), ("n", 20)), True),
+        ((("id", 20),), message("n"), True),
+        ((), columns(("id", 20)), True),
+    ],
+)
+def test_rows_of_other_columns_do_not_reach_the_driver(
+    known: tuple[tuple[str, int], ...], told: bytes, differs: bool, size: int
+) -> None:
+    description, given = Description(known), b""
+    data = message("1") + TIMEZONE + message("t", b"\0\0") + told + ROWS + THEIRS
+    for at in range(0, len(data), size):
+        part = data[at : at + size]
+        given += part if description.is_complete else description.take(part)
+    assert given == TIMEZONE + (WITHOUT_ROWS if differs else ROWS) + THEIRS
+    assert (description.is_complete, description.differs) == (True, differs)
+
+
+def test_what_is_refused_is_not_described() -> None:
+    description = Description((("id", 20),))
+    assert description.take(REFUSED + READY) == REFUSED + READY
+    assert (description.is_complete, description.differs) == (True, False)
+    description = Description(())
+    assert description.take(DESCRIBED + REFUSED + READY) == REFUSED + READY

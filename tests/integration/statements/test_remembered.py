@@ -1,0 +1,225 @@
+"""Statements that come again: run in one round trip, and right whatever has changed meanwhile."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.postgres.tenant_connection import REMEMBERED, TenantConnection
+from tests.integration.statements.conftest import Owner, Worker
+from tests.integration.statements.test_endings import backends
+from tests.integration.statements.test_one_trip import LOG
+from tests.sql import Twin, as_user
+
+ALICE, BOB = as_user("alice"), as_user("bob")
+
+
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that were described before they were executed."""
+    found: list[str] = []
+    prepare = TenantConnection._prepare_statement
+
+    async def watched(self: TenantConnection, statement: str, deadline: float | None) -> Any:
+        found.append(statement)
+        return await prepare(self, statement, deadline)
+
+    monkeypatch.setattr(TenantConnection, "_prepare_statement", watched)
+    return found
+
+
+@pytest.mark.parametrize("audience", [{}, ALICE])
+async def test_what_comes_again_is_not_described_again(
+    twin: Twin, prepared: list[str], audience: dict[str, str]
+) -> None:
+    insert = "INSERT INTO notes (uid, body, n) VALUES ('alice', $1, $2)"
+    first = (await twin.rows(insert, params=["a", 1], **audience))[0]["id"]
+    assert len(prepared) == 1
+    for n in range(2, 5):
+        [added] = await twin.rows(insert, params=["a", n], **audience)
+        assert added["id"] > first
+    batch = [["b", 5], ["b", 6]]
+    assert len(await twin.rows(insert, params=batch, **audience)) == 2
+    assert len(prepared) == 1
+    for n in range(1, 7):
+        # Of one text but for what they ask for.
+        found = await twin.rows(f"SELECT n, body FROM notes WHERE n = {n}", **audience)
+        assert found == [{"n": n, "body": "a" if n < 5 else "b"}]
+    assert len(prepared) == 2
+    for n in range(3):
+        assert await twin.code(f"UPDATE notes SET n = {n + 10} WHERE n = {n}", **audience) == 0
+    assert len(prepared) == 3
+
+
+async def test_a_table_that_has_changed_is_described_again(twin: Twin, prepared: list[str]) -> None:
+    await twin.make("CREATE TABLE t (id int PRIMARY KEY, v int)", env="prod")
+    every, one = "SELECT * FROM t", "SELECT v FROM t WHERE v = $1"
+    insert = "INSERT INTO t VALUES ($1, $2)"
+    await twin.rows(insert, params=[1, 7])
+    assert await twin.rows(every) == [{"id": 1, "v": 7}]
+    assert await twin.rows(one, params=[7]) == [{"v": 7}]
+    for change, value in (
+        ("ALTER TABLE t ALTER v TYPE text", "7"),
+        ("ALTER TABLE t ALTER v TYPE jsonb USING jsonb_build_object('a', v)", {"a": "7"}),
+        ("ALTER TABLE t ALTER v TYPE text[] USING ARRAY[v::text]", ['{"a": "7"}']),
+        ("ALTER TABLE t ALTER v TYPE json USING to_json(v)", ['{"a": "7"}']),
+    ):
+        await twin.make(change, env="prod")
+        assert await twin.rows(every) == [{"id": 1, "v": value}]
+        if "json USING" not in change:
+            assert await twin.rows(one, params=[value]) == [{"v": value}]
+        assert await twin.code(insert, params=[2, value]) == 0
+        assert (await twin.rows(every))[1]["v"] == value
+        await twin.rows("DELETE FROM t WHERE id = 2")
+    await twin.make("ALTER TABLE t DROP v; ALTER TABLE t ADD w bool DEFAULT true", env="prod")
+    assert await twin.rows(every) == [{"id": 1, "w": True}]
+    await twin.make("ALTER TABLE t ADD x date", env="prod")
+    assert await twin.rows(every) == [{"id": 1, "w": True, "x": None}]
+    refused = await twin.dml(one, params=[7])
+    assert refused.error["sqlstate"] == "42703"
+    await twin.make("DROP TABLE t", env="prod")
+    refused = await twin.dml(every)
+    assert refused.error["type"] == "unknown_table", refused.body
+    await twin.make("CREATE TABLE t (name text)", env="prod")
+    assert await twin.code(every) == 0
+    assert len(prepared) > 6
+
+
+async def test_literals_of_other_types_are_what_they_are(twin: Twin) -> None:
+    for _ in range(2):
+        for literal, value in (("1", 1), ("'a'", "a"), ("1.5", 1.5), ("NULL", None), ("'1'", "1")):
+            assert await twin.value(f"SELECT {literal}") == value
+    for literal, kind in (("1", "integer"), ("'a'", "text"), ("2", "integer")):
+        answer = await twin.dml(f"SELECT {literal} AS x")
+        assert answer.data["statements"][0]["columns"] == [{"name": "x", "type": kind}]
+
+
+async def test_each_environment_and_user_has_his_own(twin: Twin, worker: Worker) -> None:
+    await twin.make("CREATE TABLE t (v int)", env="prod")
+    await twin.make("CREATE TABLE t (w text, x int)", env="test")
+    for _ in range(3):
+        await twin.rows("INSERT INTO t VALUES (1)", env="prod")
+        await twin.rows("INSERT INTO t VALUES ('1')", env="test")
+        assert await twin.value("SELECT * FROM t LIMIT 1", env="prod") == 1
+        assert (await twin.rows("SELECT * FROM t LIMIT 1", env="test"))[0] == {"w": "1", "x": None}
+    async with worker(sql_sessions_per_login=1) as (_, api):
+        shared = replace(twin, api=api)
+        for n in range(3):
+            for user, name in ((ALICE, "alice"), (BOB, "bob")):
+                body = f"{name} {n}"
+                insert = "INSERT INTO notes (body) VALUES ($1)"
+                await shared.rows(insert, params=[body], **user)
+                seen = await shared.rows("SELECT uid, body FROM notes ORDER BY id", **user)
+                assert seen == [
+                    {"uid": f"shop:{name}", "body": f"{name} {each}"} for each in range(n + 1)
+                ]
+
+
+@pytest.mark.parametrize("audience", [{}, ALICE])
+async def test_a_session_that_was_ended_while_idle_writes_once(
+    twin: Twin, admin_connection: Any, audience: dict[str, str]
+) -> None:
+    insert = "INSERT INTO notes (uid, n) VALUES ('alice', $1)"
+    for n in range(6):
+        pids = await backends(admin_connection, twin)
+        for pid in pids:
+            await admin_connection.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+        assert pids
+        assert await twin.code(insert, params=[n], **audience) == 0
+    found = await twin.rows("SELECT n FROM notes ORDER BY n", rows="arrays")
+    assert found == [[n] for n in range(6)]
+
+
+async def test_read_only_and_rehearsed_calls_are_so_the_second_time_too(
+    twin: Twin, owner: Owner
+) -> None:
+    async with owner(twin) as session:
+        await session.execute(LOG)
+    for _ in range(3):
+        refused = await twin.dml("SELECT log_it()", read_only=True)
+        assert refused.error["sqlstate"] == "25006", refused.body
+        insert = "INSERT INTO notes (uid) VALUES ('alice')"
+        assert await twin.code(insert, dry_run=True) == 0
+        assert await twin.value("SELECT count(*) FROM notes") == 0
+    assert await twin.value("SELECT log_it()") == 1
+    refused = await twin.dml("SELECT log_it()", read_only=True)
+    assert refused.error["sqlstate"] == "25006", refused.body
+    assert await twin.value("SELECT count(*) FROM notes") == 1
+
+
+async def test_a_page_is_cut_and_limits_hold_the_second_time_too(
+    twin: Twin, worker: Worker
+) -> None:
+    many = "SELECT g FROM generate_series(1, 150) AS g"
+    for _ in range(3):
+        answer = await twin.dml(many)
+        assert len(answer.data["exec_success"]) == 100
+        assert answer.data["statements"][0]["truncated"] is True
+    async with worker(sql_row_limit=120) as (_, api):
+        small = replace(twin, api=api)
+        for _ in range(3):
+            assert (await small.dml(f"{many} LIMIT 140")).error["type"] == "too_many_rows"
+            assert len(await small.rows(f"{many} LIMIT 110")) == 110
+
+
+async def test_values_of_the_databases_own_types(twin: Twin) -> None:
+    await twin.make("CREATE TYPE mood AS ENUM ('sad', 'ok')", env="prod", **{"as": "owner"})
+    await twin.make("CREATE TABLE t (m mood, moods mood[])", env="prod")
+    for mood in ("sad", "ok", "sad"):
+        await twin.rows("INSERT INTO t VALUES ($1, $2)", params=[mood, [mood, "ok"]])
+        found = await twin.rows("SELECT * FROM t WHERE m = $1", params=[mood])
+        assert found[-1] == {"m": mood, "moods": [mood, "ok"]}
+    refused = await twin.dml("SELECT * FROM t WHERE m = $1", params=["glad"])
+    assert refused.error["sqlstate"] == "22P02"
+
+
+async def test_more_statements_than_a_session_remembers(twin: Twin, prepared: list[str]) -> None:
+    texts = [f"SELECT $1::int AS c{number}" for number in range(REMEMBERED + 5)]
+    for _ in range(2):
+        for number, text in enumerate(texts):
+            assert await twin.rows(text, params=[number]) == [{f"c{number}": number}]
+    assert len(prepared) == 2 * len(texts)
+
+
+async def test_a_later_statement_of_a_call(twin: Twin, prepared: list[str]) -> None:
+    for n in range(3):
+        call = f"INSERT INTO notes (uid, n) VALUES ('a', {n}); SELECT count(*) AS n FROM notes"
+        assert (await twin.rows(call))[-1] == {"n": n + 1}
+    assert len(prepared) == 2
+    refused = await twin.dml("INSERT INTO notes (uid, n) VALUES ('a', 1); SELECT 1 / 0")
+    assert refused.error["details"][0]["statement"] == 2
+    assert await twin.value("SELECT count(*) FROM notes") == 3
+
+
+async def test_many_at_once_while_the_table_changes(twin: Twin) -> None:
+    await twin.make("CREATE TABLE t (id int, v int)", env="prod")
+    is_over = False
+
+    async def change() -> None:
+        for n in range(12):
+            kind = ("text", "int")[n % 2]
+            await twin.make(f"ALTER TABLE t ALTER v TYPE {kind} USING v::{kind}", env="prod")
+            await twin.make(f"ALTER TABLE t ADD c{n} int DEFAULT {n}", env="prod")
+
+    async def call(number: int) -> int:
+        done = 0
+        while not is_over:
+            added = await twin.dml("INSERT INTO t (id, v) VALUES ($1, $2)", params=[number, "7"])
+            if added.code == 0:
+                done += 1
+            else:
+                # Its value did not fit the column that there was at the moment.
+                assert added.error["type"] == "invalid_parameter", added.body
+            for row in await twin.rows("SELECT * FROM t LIMIT 20"):
+                assert row["v"] in (7, "7"), row
+                assert all(row[f"c{n}"] == n for n in range(12) if f"c{n}" in row)
+        return done
+
+    callers = [asyncio.create_task(call(number)) for number in range(6)]
+    try:
+        await change()
+    finally:
+        is_over = True
+        done = await asyncio.gather(*callers)
+    assert await twin.value("SELECT count(*) FROM t") == sum(done) > 0
