@@ -28,7 +28,7 @@ from core.postgres.context import session_settings
 from core.postgres.identifiers import Environment, RoleName, SchemaName
 from core.postgres.passwords import derive
 from core.postgres.preparation import login_url
-from core.postgres.tenant_connection import connect_tenant
+from core.postgres.tenant_server import connect_tenant
 from core.settings import Settings
 
 UID = "bench"

@@ -14,7 +14,8 @@ import asyncpg
 import orjson
 import uvloop
 
-from core.postgres.tenant_connection import TenantConnection, connect_tenant
+from core.postgres.tenant_connection import TenantConnection
+from core.postgres.tenant_server import connect_tenant
 from core.postgres.values import row_converter
 
 TABLE = """

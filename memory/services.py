@@ -15,7 +15,8 @@ from core.postgres.engine import Database, Session
 from core.postgres.identifiers import RoleName
 from core.postgres.passwords import context_key, derive
 from core.postgres.preparation import login_url
-from core.postgres.tenant_connection import TenantConnection, TenantServer
+from core.postgres.tenant_connection import TenantConnection
+from core.postgres.tenant_server import TenantServer
 from core.postgres.tenant_sessions import TenantSessions
 from core.settings import Settings
 from memory.api_keys.cache import KeyCache

@@ -7,7 +7,8 @@ from typing import Any
 
 import asyncpg
 
-from core.postgres.tenant_connection import TenantConnection, connect_tenant
+from core.postgres.tenant_connection import TenantConnection
+from core.postgres.tenant_server import connect_tenant
 from tests.conftest import with_database
 
 BYTE_LIMIT = 8_000_000

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -12,27 +12,19 @@ from asyncpg.protocol import NO_TIMEOUT
 from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP, PreparedStatementState
 
 from core.errors import (
-    DatabaseUnavailable,
     InvalidParameter,
     InvalidRequest,
     ResultTooLarge,
     StatementTimeout,
 )
+from core.postgres import messages
 from core.postgres.answers import Answers, AnswersBehind, Description
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
 from core.postgres.joined_writes import JoinedWrites
-from core.postgres.server_login import ServerLogin
 from core.postgres.type_book import DESCRIBE, PostgresType, TypeBook
 from core.postgres.values import Column, JsonValue, Row, encode_all
 
-# How the text forms look that core.postgres.values reads.
-TEXT_FORMS = {
-    "bytea_output": "hex",
-    "datestyle": "ISO",
-    "extra_float_digits": "1",
-    "intervalstyle": "postgres",
-}
 COUNTED_TAGS = ("INSERT", "UPDATE", "DELETE", "MERGE", "SELECT", "COPY", "FETCH", "MOVE")
 # Seconds in which the server has to end a statement that was cancelled.
 CANCEL_GRACE = 2.0
@@ -97,70 +89,6 @@ class Outcome:
         """The number of rows in the tag; None: the tag has none."""
         word, _, rest = self.tag.partition(" ")
         return int(rest.rpartition(" ")[2]) if rest and word in COUNTED_TAGS else None
-
-
-async def connect_tenant(
-    dsn: str, *, user: str | None = None, password: str | None = None, **options: Any
-) -> "TenantConnection":
-    """Log in once.
-
-    Args:
-        options: of `TenantServer`.
-
-    Raises:
-        DatabaseUnavailable: there is no connection within its time.
-    """
-    return await TenantServer(dsn, **options).log_in(user, password)
-
-
-class TenantServer:
-    """
-    Args:
-        timeout: seconds for the login, and for statements that do not go through `run`.
-        byte_limit: what one `run` or `run_many` may answer, as PostgreSQL's messages.
-    """
-
-    def __init__(
-        self,
-        dsn: str,
-        *,
-        server_settings: Mapping[str, str] | None = None,
-        timeout: float,
-        byte_limit: int,
-        cancel_grace: float = CANCEL_GRACE,
-    ) -> None:
-        self._byte_limit, self._cancel_grace = byte_limit, cancel_grace
-        given = server_settings or {}
-        self._login = ServerLogin(
-            dsn,
-            TenantConnection,
-            timeout,
-            statement_cache_size=0,
-            command_timeout=timeout,
-            server_settings={"timezone": "UTC", "jit": "off", **given, **TEXT_FORMS},
-        )
-
-    async def log_in(
-        self, user: str | None = None, password: str | None = None
-    ) -> "TenantConnection":
-        """Log in; nothing but the startup message is sent.
-
-        Args:
-            user, password: None: those of the URL.
-
-        Raises:
-            DatabaseUnavailable: there is no connection within the time.
-        """
-        given = {"user": user, "password": password}
-        try:
-            connection = await self._login(
-                {name: value for name, value in given.items() if value is not None}
-            )
-        except (OSError, TimeoutError) as error:
-            raise DatabaseUnavailable from error
-        connection.byte_limit = self._byte_limit
-        connection.cancel_grace = self._cancel_grace
-        return connection
 
 
 class TenantConnection(asyncpg.Connection):
@@ -527,7 +455,7 @@ class TenantConnection(asyncpg.Connection):
             self._send_beginning()
         description = Description(tuple((each.name, each.type_oid) for each in known.columns))
         self._incoming.take_out_description(description)
-        self._transport.hold(_parsing(statement, known.parameters))
+        self._transport.hold(messages.parsing(statement, known.parameters))
         return description
 
     async def _prepare_first(self, statement: str, deadline: float | None) -> Any:
@@ -554,7 +482,7 @@ class TenantConnection(asyncpg.Connection):
     def _send_past(self, message: str, answers: Answers) -> None:
         """Send simple statements past the driver, along with what it is about to send itself."""
         self._incoming.take_out(answers)
-        self._transport.hold(_query(message))
+        self._transport.hold(messages.query(message))
 
     def _raise_failure(self) -> None:
         if self._begun.failure is not None:
@@ -600,7 +528,7 @@ class TenantConnection(asyncpg.Connection):
     async def _with_behind(self, execution: Awaitable[T], message: str) -> T:
         answers, self._sent_end = AnswersBehind(), True
         self._incoming.take_out_behind(answers)
-        self._transport.follow(_query(message))
+        self._transport.follow(messages.query(message))
         try:
             done = await execution
         finally:
@@ -716,16 +644,3 @@ class TenantConnection(asyncpg.Connection):
 
     def get_reset_query(self) -> str:
         return "DISCARD ALL"
-
-
-def _query(message: str) -> bytes:
-    """PostgreSQL's message of a simple query."""
-    text = message.encode() + b"\0"
-    return b"Q" + (len(text) + 4).to_bytes(4, "big") + text
-
-
-def _parsing(statement: str, parameters: Sequence[int]) -> bytes:
-    """PostgreSQL's messages that parse and describe a statement without a name."""
-    types = b"".join(oid.to_bytes(4, "big") for oid in parameters)
-    body = b"\0" + statement.encode() + b"\0" + len(parameters).to_bytes(2, "big") + types
-    return b"P" + (len(body) + 4).to_bytes(4, "big") + body + b"D\0\0\0\6S\0"

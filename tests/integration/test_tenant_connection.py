@@ -22,9 +22,8 @@ from core.errors import (
 from core.postgres.tenant_connection import (
     RefusedAhead,
     TenantConnection,
-    TenantServer,
-    connect_tenant,
 )
+from core.postgres.tenant_server import TenantServer, connect_tenant
 from tests.tenants import BYTE_LIMIT, connected, empty_database
 
 

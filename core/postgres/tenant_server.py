@@ -1,0 +1,80 @@
+"""Logins for tenants' SQL."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import DatabaseUnavailable
+from core.postgres.server_login import ServerLogin
+from core.postgres.tenant_connection import CANCEL_GRACE, TenantConnection
+
+# How the text forms look that core.postgres.values reads.
+TEXT_FORMS = {
+    "bytea_output": "hex",
+    "datestyle": "ISO",
+    "extra_float_digits": "1",
+    "intervalstyle": "postgres",
+}
+
+
+async def connect_tenant(
+    dsn: str, *, user: str | None = None, password: str | None = None, **options: Any
+) -> TenantConnection:
+    """Log in once.
+
+    Args:
+        options: of `TenantServer`.
+
+    Raises:
+        DatabaseUnavailable: there is no connection within its time.
+    """
+    return await TenantServer(dsn, **options).log_in(user, password)
+
+
+class TenantServer:
+    """
+    Args:
+        timeout: seconds for the login, and for statements that do not go through `run`.
+        byte_limit: what one `run` or `run_many` may answer, as PostgreSQL's messages.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        server_settings: Mapping[str, str] | None = None,
+        timeout: float,
+        byte_limit: int,
+        cancel_grace: float = CANCEL_GRACE,
+    ) -> None:
+        self._byte_limit, self._cancel_grace = byte_limit, cancel_grace
+        given = server_settings or {}
+        self._login = ServerLogin(
+            dsn,
+            TenantConnection,
+            timeout,
+            statement_cache_size=0,
+            command_timeout=timeout,
+            server_settings={"timezone": "UTC", "jit": "off", **given, **TEXT_FORMS},
+        )
+
+    async def log_in(
+        self, user: str | None = None, password: str | None = None
+    ) -> TenantConnection:
+        """Log in; nothing but the startup message is sent.
+
+        Args:
+            user, password: None: those of the URL.
+
+        Raises:
+            DatabaseUnavailable: there is no connection within the time.
+        """
+        given = {"user": user, "password": password}
+        try:
+            connection = await self._login(
+                {name: value for name, value in given.items() if value is not None}
+            )
+        except (OSError, TimeoutError) as error:
+            raise DatabaseUnavailable from error
+        connection.byte_limit = self._byte_limit
+        connection.cancel_grace = self._cancel_grace
+        return connection
