@@ -72,22 +72,36 @@ class OperationRepository:
             owner,
         )
 
-    async def take_over(self, owner: str, silent_for: float, limit: int) -> Sequence[Operation]:
-        """Operations whose worker has been silent, now this worker's.
+    async def take_over(
+        self,
+        owner: str,
+        silent_for: float,
+        limit: int,
+        *,
+        running: Sequence[int],
+        unbegun_for: float,
+    ) -> Sequence[Operation]:
+        """Operations whose worker has been silent, now this worker's; and its own, not begun.
 
         Args:
             silent_for: seconds without a heartbeat after which a worker counts as dead.
+            running: what this worker is at.
+            unbegun_for: seconds after which it will not begin any more what it has written down.
         """
         rows = await self._session.fetch(
             "UPDATE pgtwin.operation SET owner = $1, attempts = attempts + 1,"
             " heartbeat_at = clock_timestamp() WHERE id IN ("
             f"SELECT id FROM pgtwin.operation WHERE {_OPEN}"
-            " AND heartbeat_at < clock_timestamp() - make_interval(secs => $2)"
+            " AND (heartbeat_at < clock_timestamp() - make_interval(secs => $2)"
+            " OR owner = $1 AND id <> ALL ($4::bigint[])"
+            " AND heartbeat_at < clock_timestamp() - make_interval(secs => $5))"
             " ORDER BY heartbeat_at LIMIT $3 FOR UPDATE SKIP LOCKED)"
             f" RETURNING {_COLUMNS}",
             owner,
             silent_for,
             limit,
+            running,
+            unbegun_for,
         )
         return [Operation.of(row) for row in rows]
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from core.tracing import Tracing
 
 AT_ONCE = 4
+# Seconds from the commit of an operation to its start, at most. A caller who leaves between the two
+# leaves nobody who would start it.
+UNBEGUN_SECONDS = 5.0
 log = logger("pgtwin.operations")
 
 
@@ -69,12 +72,11 @@ class OperationRunner:
         Raises:
             AppError: it failed.
         """
-        task = self._start(operation, self._handlers[operation.kind].run)
-        await asyncio.shield(task)
+        await asyncio.shield(self._begun(operation))
 
     def begin(self, operation: Operation) -> None:
         """Run a committed operation to its end, while nobody waits for it."""
-        self._start(operation, self._handlers[operation.kind].run)
+        self._begun(operation)
 
     @property
     def running(self) -> int:
@@ -82,14 +84,18 @@ class OperationRunner:
         return len(self._running)
 
     async def sweep(self) -> int:
-        """Take over what dead workers left and bring it to its end.
+        """Take over what dead workers left, or nobody began, and bring it to its end.
 
         Returns:
             How many operations that were.
         """
         found = await self._database.transaction(
             lambda session: OperationRepository(session).take_over(
-                self.worker, self._lease, AT_ONCE
+                self.worker,
+                self._lease,
+                AT_ONCE,
+                running=list(self._running),
+                unbegun_for=UNBEGUN_SECONDS,
             )
         )
         tasks = [
@@ -130,6 +136,11 @@ class OperationRunner:
         for task in list(self._running.values()):
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    def _begun(self, operation: Operation) -> asyncio.Task[None]:
+        """Where a sweep came first, that is what goes on."""
+        known = self._running.get(operation.id)
+        return known or self._start(operation, self._handlers[operation.kind].run)
 
     def _start(
         self, operation: Operation, work: Callable[[Operation], Awaitable[None]]

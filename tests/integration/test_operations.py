@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -305,9 +305,11 @@ LEASE = 0.3
 
 
 @asynccontextmanager
-async def workers(services: Services, number: int) -> AsyncIterator[list[Services]]:
+async def workers(
+    services: Services, number: int, lease: float = LEASE
+) -> AsyncIterator[list[Services]]:
     """Workers that beat and sweep only when they are told to."""
-    settings = services.settings.model_copy(update={"operation_lease": LEASE})
+    settings = services.settings.model_copy(update={"operation_lease": lease})
     made = [
         Services(
             settings,
@@ -357,6 +359,48 @@ async def test_a_stalled_worker_is_taken_over_and_publishes_no_more(
     assert (told["state"], told["attempts"], told["error"]["code"]) == ("failed", 2, 25010)
     assert told["error"]["retryable"] is True
     await assert_nothing_left(seen, admin, uid, "copy")
+
+
+async def test_what_a_worker_has_not_begun_it_brings_to_an_end_soon(
+    admin: Api, services: Services, settings: Settings, uid: str, seen: Truth
+) -> None:
+    source = await admin.create("orders", uid=uid)
+    await load(settings, source, uid, ROWS)
+    async with workers(services, 2, lease=3600) as (first, second):
+        # Its caller has left between the commit and this.
+        operation = await begin(first, uid, source, "copy")
+        assert [await each.runner.sweep() for each in (first, second)] == [0, 0]
+        async with seen.session() as session:
+            await session.execute(
+                "UPDATE pgtwin.operation SET heartbeat_at = now() - interval '6 s' WHERE id = $1",
+                operation.id,
+            )
+        assert [await each.runner.sweep() for each in (second, first)] == [0, 1]
+        told = (await admin.get(f"operations/{operation.id}")).data
+        assert told["attempts"] == 2
+        assert told["state"] != "running"
+    assert await seen.remains() == []
+
+
+async def test_one_that_is_begun_late_is_done_once(
+    admin: Api, services: Services, settings: Settings, uid: str, seen: Truth
+) -> None:
+    source = await admin.create("orders", uid=uid)
+    await load(settings, source, uid, ROWS)
+    async with workers(services, 1) as (worker,):
+        operation = await begin(worker, uid, source, "copy")
+        await asyncio.sleep(2 * LEASE)
+        sweeping = asyncio.create_task(worker.runner.sweep())
+        for _ in range(1000):
+            if worker.runner.running:
+                break
+            await asyncio.sleep(0.001)
+        with suppress(Interrupted):
+            await worker.runner.run(operation)
+        assert await sweeping == 1
+    told = (await admin.get(f"operations/{operation.id}")).data
+    assert told["attempts"] == 2
+    assert await seen.remains() == []
 
 
 async def test_a_copy_whose_worker_stalled_before_it_was_shown_is_shown_by_another(
