@@ -11,10 +11,10 @@ import asyncpg
 HEAD_BYTES = 5
 # Of the session, whatever message they come with: parameters, notices, notifications.
 FOR_THE_DRIVER = frozenset(b"SNA")
-READY, FAILED, ROW, COLUMNS, NO_COLUMNS = ord("Z"), ord("E"), ord("D"), ord("T"), ord("n")
-OF_COLUMNS = (COLUMNS, NO_COLUMNS)
-# The end of the parsing, the parameters' types, the columns.
-OF_DESCRIPTIONS = (ord("1"), ord("t"), *OF_COLUMNS)
+READY, FAILED, DONE, ROW = ord("Z"), ord("E"), ord("C"), ord("D")
+PARSED, PARAMETERS, COLUMNS, NO_COLUMNS = ord("1"), ord("t"), ord("T"), ord("n")
+# What a READY says where no transaction is open.
+IDLE = b"I"
 
 
 class Answers:
@@ -22,12 +22,13 @@ class Answers:
 
     Attributes:
         is_complete: all of it has come.
+        is_idle: no transaction is open at its end.
         failure: what PostgreSQL refused; None: nothing yet.
     """
 
     def __init__(self) -> None:
         self._part = b""
-        self.is_complete = False
+        self.is_complete = self.is_idle = False
         self.failure: asyncpg.PostgresError | None = None
 
     def take(self, data: bytes) -> bytes:
@@ -41,7 +42,8 @@ class Answers:
                 passed += data[at:end]
             elif data[at] == FAILED:
                 self.failure = _error(data[at + HEAD_BYTES : end])
-            self.is_complete = data[at] == READY
+            elif data[at] == READY:
+                self.is_complete, self.is_idle = True, data[at + HEAD_BYTES : end] == IDLE
             at = end
         if self.is_complete:
             return passed + data[at:]
@@ -57,6 +59,7 @@ class AnswersBehind:
 
     Attributes:
         is_complete: all of it has come.
+        has_committed: the transaction was open, and is kept.
         failure: what PostgreSQL refused of the query; None: nothing yet.
     """
 
@@ -65,7 +68,7 @@ class AnswersBehind:
         # Bytes of the driver's message that are yet to come.
         self._inside = 0
         self._is_behind = False
-        self.is_complete = False
+        self.is_complete = self.has_committed = False
         self.failure: asyncpg.PostgresError | None = None
 
     def take(self, data: bytes) -> bytes:
@@ -98,40 +101,48 @@ class AnswersBehind:
             return False
         if kind == FAILED and self.failure is None:
             self.failure = _error(body)
+        elif kind == DONE and body == b"COMMIT\0":
+            self.has_committed = True
         self.is_complete = kind == READY
         return self.is_complete or kind in FOR_THE_DRIVER
 
 
 class Description:
-    """What comes for the Parse and Describe of a statement of which its columns are known already.
+    """What comes for the Parse and Describe of a statement that was described before.
 
-    Where they are others by now, the driver does not get the rows, which it would take for what
-    they are not.
+    Where its columns are others by now, the driver does not get the rows, which it would take for
+    what they are not.
 
     Args:
+        parameters: the oids of its parameters' types.
         columns: names and types' oids.
 
     Attributes:
         is_complete: there is nothing more to take.
-        differs: the columns are others.
+        is_retyped: its parameters are of other types.
+        differs: its columns are others.
     """
 
-    def __init__(self, columns: Sequence[tuple[str, int]]) -> None:
-        self._columns = columns
+    def __init__(self, parameters: Sequence[int], columns: Sequence[tuple[str, int]]) -> None:
+        self._parameters, self._columns = tuple(parameters), tuple(columns)
         self._part = b""
-        self.is_complete = False
-        self.differs = False
+        # Bytes of a row that are yet to come, and to be dropped.
+        self._inside = 0
+        self.is_complete = self.is_retyped = self.differs = False
 
     def take(self, data: bytes) -> bytes:
         """Take what describes; gives what is the driver's."""
         if self._part:
             data, self._part = self._part + data, b""
-        at, passed = 0, b""
+        at, passed = min(self._inside, len(data)), b""
+        self._inside -= at
         while not self.is_complete and len(data) - at >= HEAD_BYTES:
-            end = at + 1 + int.from_bytes(data[at + 1 : at + HEAD_BYTES], "big")
-            if end > len(data):
+            kind, end = data[at], at + 1 + int.from_bytes(data[at + 1 : at + HEAD_BYTES], "big")
+            if kind == ROW:
+                self._inside, end = max(0, end - len(data)), min(end, len(data))
+            elif end > len(data):
                 break
-            if self._is_drivers(data[at], data[at + HEAD_BYTES : end]):
+            elif self._is_drivers(kind, data[at + HEAD_BYTES : end]):
                 passed += data[at:end]
             at = end
         if self.is_complete:
@@ -140,14 +151,21 @@ class Description:
         return passed
 
     def _is_drivers(self, kind: int, body: bytes) -> bool:
-        if kind in OF_DESCRIPTIONS:
-            if kind in OF_COLUMNS:
-                self.differs = self._columns != (_columns(body) if kind == COLUMNS else ())
-                self.is_complete = not self.differs
-            return False
-        # One that was refused has no description.
-        self.is_complete = kind in (FAILED, READY)
-        return kind != ROW
+        if kind == PARAMETERS:
+            self.is_retyped = _oids(body) != self._parameters
+        elif kind in (COLUMNS, NO_COLUMNS):
+            self.differs = (_columns(body) if kind == COLUMNS else ()) != self._columns
+            self.is_complete = not self.differs
+        else:
+            # One that was refused has no description.
+            self.is_complete = kind in (FAILED, READY)
+            return kind != PARSED
+        return False
+
+
+def _oids(body: bytes) -> tuple[int, ...]:
+    """Of a ParameterDescription."""
+    return tuple(int.from_bytes(body[at : at + 4], "big") for at in range(2, len(body), 4))
 
 
 def _columns(body: bytes) -> tuple[tuple[str, int], ...]:

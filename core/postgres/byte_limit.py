@@ -5,12 +5,19 @@ from typing import Any
 
 from core.postgres.answers import Answers, AnswersBehind, Description
 
+# How the message begins with which PostgreSQL ends a session, in any language.
+FATAL, FATAL_WITHIN = b"\0VFATAL\0", 64
+
 
 class ByteLimit(asyncio.Protocol):
     """Between a connection's transport and the driver's protocol: counts what comes in.
 
     What is over the limit does not reach the driver; the connection is aborted instead. Notices
     and all other messages count as rows do.
+
+    Attributes:
+        exceeded: there was more.
+        is_ended: PostgreSQL has said that it ends the session; the connection may look open yet.
     """
 
     def __init__(self, transport: Any, inner: Any) -> None:
@@ -22,7 +29,7 @@ class ByteLimit(asyncio.Protocol):
         self._answers: Answers | None = None
         self._description: Description | None = None
         self._behind: AnswersBehind | None = None
-        self.exceeded = False
+        self.exceeded = self.is_ended = False
         transport.set_protocol(self)
 
     def begin(self, limit: int) -> None:
@@ -42,6 +49,11 @@ class ByteLimit(asyncio.Protocol):
         self._behind = answers
 
     def data_received(self, data: bytes) -> None:
+        if self._limited:
+            self._left -= len(data)
+            if self._left < 0:
+                self._exceed()
+                return
         if self._answers is not None:
             data = self._answers.take(data)
             if self._answers.is_complete:
@@ -54,11 +66,8 @@ class ByteLimit(asyncio.Protocol):
             data = self._behind.take(data)
             if self._behind.is_complete:
                 self._behind = None
-        if self._limited:
-            self._left -= len(data)
-            if self._left < 0:
-                self._exceed()
-                return
+        if data[:1] == b"E" and FATAL in data[:FATAL_WITHIN]:
+            self.is_ended = True
         self._feed(data)
 
     def _exceed(self) -> None:

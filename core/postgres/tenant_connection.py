@@ -125,9 +125,10 @@ class TenantConnection(asyncpg.Connection):
         # Whether a transaction was begun of which the driver may not know.
         self._is_open = False
         self._remembered: OrderedDict[str, Remembered] = OrderedDict()
-        # Whether the statement that ran last was a remembered one.
-        self.ran_remembered = False
-        self._sent_end = False
+        # Whether a statement went out to be executed along with the transaction's beginning.
+        self._sent_whole = False
+        # What comes for that which ends the transaction along with a statement; None: nothing does.
+        self.end: AnswersBehind | None = None
         # All others have no codec, and get one when they are met.
         self._take_as_text(BUILTIN_TYPE_OID_MAP)
 
@@ -139,7 +140,8 @@ class TenantConnection(asyncpg.Connection):
             message: simple statements of the service's own. Where PostgreSQL refuses them, that is
                 raised by the next statement, which is not executed.
         """
-        self._beginning, self._begun, self._sent_end = message, Answers(), False
+        self._beginning, self._begun = message, Answers()
+        self._sent_whole, self.end = False, None
 
     @property
     def awaits_beginning(self) -> bool:
@@ -152,9 +154,12 @@ class TenantConnection(asyncpg.Connection):
         return self._begun.is_complete and self._begun.failure is None
 
     @property
-    def may_have_ended(self) -> bool:
-        """Whether what ends the transaction was sent, and nothing is known of what became of it."""
-        return self._sent_end and self._begun.failure is None and not self._begun.is_complete
+    def may_have_run(self) -> bool:
+        """Whether a statement may have been executed although no transaction is known to have
+        begun: the session was lost without a word, or it was executed without one."""
+        begun = self._begun
+        lost = begun.failure is None and not begun.is_complete
+        return self._sent_whole and (lost or begun.is_idle)
 
     async def begin_now(self) -> None:
         """Begin, if that is to be done and waits for a statement."""
@@ -200,8 +205,8 @@ class TenantConnection(asyncpg.Connection):
     ) -> list[Outcome]:
         """Run one statement with each of the lists of parameters, in the order given.
 
-        A statement that is remembered is parsed anew, with the types of parameters that it had,
-        and executed along with the beginning and the end of the transaction, in one round trip.
+        A statement that is remembered is parsed anew, and executed along with the beginning and the
+        end of the transaction, in one round trip.
 
         Args:
             parameter_lists: as they are, or what makes them once the parameters' types are known.
@@ -209,7 +214,8 @@ class TenantConnection(asyncpg.Connection):
                 session's login does not; where they are others after all, it is
                 DescriptionChanged. None: it is described, and not remembered.
             behind: simple statements of the service's own that end the transaction, and go out
-                along with the last execution. Nothing that is found in the answer undoes them.
+                along with the last execution. What is raised after that, because of a limit of time
+                or bytes, may come although the change is kept: `end` tells.
 
         Outside a transaction each is one of its own. The time limit and the byte limit are for
         all of them together, the row limit is for each.
@@ -390,8 +396,7 @@ class TenantConnection(asyncpg.Connection):
         if known is not None:
             # Where the parameters do not fit, their types may be others by now.
             with suppress(InvalidParameter):
-                encoded = self._encoded(known, parameter_lists)
-        self.ran_remembered = encoded is not None
+                encoded = self._encoded(known, parameter_lists, by_value=bool(behind))
         if known is None or encoded is None:
             known = self._described(await self._prepare_first(statement, deadline))
             try:
@@ -399,63 +404,79 @@ class TenantConnection(asyncpg.Connection):
             except BaseException:
                 await self._protocol.close_statement(known.prepared, NO_TIMEOUT)
                 raise
-        description = self._send_remembered(statement, known) if self.ran_remembered else None
-        last = len(encoded) - 1
+            description = None
+        else:
+            description = self._send_remembered(statement, known)
+        last, outcomes = len(encoded) - 1, []
         try:
-            outcomes = [
-                await self._execute_prepared(
-                    known.prepared,
-                    known.columns,
-                    texts,
-                    row_limit,
-                    deadline,
-                    behind if place == last else "",
+            for place, texts in enumerate(encoded):
+                ending = behind if place == last else ""
+                outcome = await self._execute_prepared(
+                    known.prepared, known.columns, texts, row_limit, deadline, ending
                 )
-                for place, texts in enumerate(encoded)
-            ]
+                self._check_remembered(description, has_ended=bool(ending))
+                outcomes.append(outcome)
         except asyncpg.PostgresError:
-            if description is not None:
-                self._raise_failure()
-                if description.differs:
-                    # Rows of so many columns were asked for.
-                    raise DescriptionChanged from None
+            self._check_remembered(description, has_ended=False)
             raise
         finally:
-            if description is not None:
-                self._transport.release()
-        if description is not None:
-            self._raise_failure()
-            if description.differs:
-                raise DescriptionChanged
-        if key is not None and len(key) <= REMEMBERED_CHARACTERS:
+            # Where the driver has sent nothing.
+            self._transport.release()
+        is_new = description is None or not description.is_retyped
+        if key is not None and len(key) <= REMEMBERED_CHARACTERS and is_new:
             self._remembered[key] = known
             if len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
         return outcomes
+
+    def _check_remembered(self, description: Description | None, *, has_ended: bool) -> None:
+        """
+        Args:
+            has_ended: its parameters were read as what they are by now, and that is kept.
+        """
+        if description is None:
+            return
+        self._raise_failure()
+        if description.differs or (description.is_retyped and not has_ended):
+            raise DescriptionChanged
 
     def _described(self, prepared: Any) -> Remembered:
         parameters = tuple(type_.oid for type_ in prepared._get_parameters())
         return Remembered(prepared, self._columns(prepared), parameters)
 
     def _encoded(
-        self, known: Remembered, parameter_lists: ParameterLists
+        self, known: Remembered, parameter_lists: ParameterLists, *, by_value: bool = False
     ) -> list[list[str | None]]:
+        """The texts of the parameters.
+
+        Args:
+            by_value: none may depend on more than its value, as a list's does on its type.
+
+        Raises:
+            InvalidParameter: one of them does not fit.
+        """
         types = self.types
         lists = (
             parameter_lists([types[oid] for oid in known.parameters])
             if callable(parameter_lists)
             else parameter_lists
         )
+        if by_value and any(isinstance(each, list | dict) for values in lists for each in values):
+            raise InvalidParameter
         return [encode_all(values, known.parameters, types) for values in lists]
 
     def _send_remembered(self, statement: str, known: Remembered) -> Description:
         """Send the beginning, and what has the statement parsed and described, along with its
         execution."""
+        if self._incoming.is_ended:
+            raise asyncpg.ConnectionDoesNotExistError("the session was ended")
         if self._beginning:
             self._send_beginning()
-        description = Description(tuple((each.name, each.type_oid) for each in known.columns))
+            self._sent_whole = True
+        columns = [(each.name, each.type_oid) for each in known.columns]
+        description = Description(known.parameters, columns)
         self._incoming.take_out_description(description)
-        self._transport.hold(messages.parsing(statement, known.parameters))
+        self._transport.hold(messages.parsing(statement))
         return description
 
     async def _prepare_first(self, statement: str, deadline: float | None) -> Any:
@@ -526,7 +547,7 @@ class TenantConnection(asyncpg.Connection):
         return Outcome(columns, rows, tag.decode() if tag else "", complete)
 
     async def _with_behind(self, execution: Awaitable[T], message: str) -> T:
-        answers, self._sent_end = AnswersBehind(), True
+        self.end = answers = AnswersBehind()
         self._incoming.take_out_behind(answers)
         self._transport.follow(messages.query(message))
         try:
@@ -534,6 +555,7 @@ class TenantConnection(asyncpg.Connection):
         finally:
             if self._transport.forget_following():
                 self._incoming.take_out_behind(None)
+                self.end = None
             elif answers.is_complete:
                 # The driver knows by now.
                 self._is_open = False

@@ -34,7 +34,10 @@ class PutOffError(Exception):
 
 
 class Reaper:
-    """Looks for what is due and drops it, several at once; of all workers one acts.
+    """Looks for what is due and drops it, several at once.
+
+    Of all workers one looks while none drops. Where another comes between a look and its drops, the
+    two share the work.
 
     Args:
         databases: the service of a transaction.
@@ -79,7 +82,7 @@ class Reaper:
                 return
 
     async def _reap_all(self, due: Sequence[int]) -> bool:
-        """The more at once the more there is; gives whether any is due no longer."""
+        """The more at once the more there is; gives whether any was dropped or put off."""
         left = iter(due)
         async with asyncio.TaskGroup() as group:
             lanes = [
@@ -106,7 +109,7 @@ class Reaper:
         return list(await ephemeral.due(BATCH))
 
     async def _reap(self, database_id: int) -> bool:
-        """Drop a database or put it off; False: somebody has locked it."""
+        """Drop a database or put it off; False: it is due no longer, or another is at it."""
         try:
             dropped = await self._database.transaction(
                 lambda session: self._drop(session, database_id)
@@ -142,6 +145,7 @@ class Reaper:
         if waits and await ephemeral.in_use(database_id):
             raise PutOffError("in use")
         dropped = await self._databases(session).dropping.drop(database, OPERATOR, purge=True)
+        # Of those that are decided at the same moment, all begin.
         if dropped is not None and dropped.operation and self._runner.running >= AT_ONCE:
             raise PutOffError("other large databases are being dropped")
         await ephemeral.forget_delay(database_id)

@@ -17,8 +17,8 @@ class OperationRepository:
     async def add(self, operation: Operation) -> None:
         await self._session.execute(
             "INSERT INTO pgtwin.operation"
-            " (id, kind, state, total, uid, database_id, arguments, owner)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8)",
+            " (id, kind, state, total, uid, database_id, arguments, owner, heartbeat_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, clock_timestamp())",
             operation.id,
             operation.kind,
             str(operation.state),

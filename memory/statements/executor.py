@@ -96,7 +96,7 @@ class Executor:
         remembered of tables that have changed.
 
         Raises:
-            AppError: what failed, and where; nothing of the call is kept.
+            AppError: what failed, and where; nothing of the call is kept, or the message says so.
         """
         reruns, overrides, is_admitted = 0, False, place.end_user is None
         describes = ends_apart = False
@@ -117,15 +117,13 @@ class Executor:
             except DescriptionChanged:
                 describes = True
             except AppError as error:
-                raise located(error, run) from error.__cause__
+                raise located(error, run, session.end if session else None) from error.__cause__
             except FAILURES as error:
                 state = sqlstate(error)
                 if session is not None and _was_lost_before(session, run):
                     continue
                 if is_rerunnable(error) and reruns < RERUNS:
                     reruns += 1
-                elif _may_be_outdated(session, state) and not describes:
-                    describes = True
                 elif state == GENERATED_ALWAYS and place.end_user and not overrides:
                     overrides = True
                 elif state == NOT_PERMITTED and not is_admitted:
@@ -198,7 +196,7 @@ class Executor:
         await self.send(session, run)
         run.statement = statement
         lists = partial(executions, params or ())
-        behind = self._ending(run, statement, after) if is_last else ""
+        behind = self._ending(run, statement, after, params or ()) if is_last else ""
         with _refusals(run):
             outcomes = await session.run_many(
                 text,
@@ -231,7 +229,13 @@ class Executor:
         self._note(run, after, behind)
         return outcome
 
-    def _ending(self, run: Run, statement: Statement, after: Sequence[str]) -> str:
+    def _ending(
+        self,
+        run: Run,
+        statement: Statement,
+        after: Sequence[str],
+        params: Sequence[JsonValue] = (),
+    ) -> str:
         """What ends the transaction along with a statement; empty: what the statement gives may
         be refused, when it has to be undone."""
         if not run.mode.keeps or run.ends_apart or run.place.is_lent:
@@ -240,7 +244,7 @@ class Executor:
             only_reads = all(each.statement.only_reads for each in run.results)
             is_short, after = only_reads and statement.only_reads, (UNWRITTEN,)
         elif statement.kind is Kind.INSERT and not statement.returning:
-            longest = len(statement.sql) * ANSWER_GROWTH
+            longest = (len(statement.sql) + _length(params)) * ANSWER_GROWTH
             is_short = statement.lists_rows and longest < self._settings.sql_byte_limit
         else:
             is_short = not statement.returning
@@ -416,6 +420,12 @@ def _refusals(run: Run) -> Iterator[None]:
         raise refused.__cause__ or refused from None
 
 
+def _length(params: Sequence[JsonValue]) -> int:
+    """About how many characters the parameters of all executions have."""
+    flat = (each for item in params for each in (item if isinstance(item, list) else (item,)))
+    return sum(len(each) if isinstance(each, str) else 1 for each in flat)
+
+
 def _layout(run: Run, statement: Statement, text: str) -> str:
     """What stands for the types of a statement's parameters and for its columns.
 
@@ -455,14 +465,9 @@ _ADMIT = "SELECT pgtwin_rt.admit($1)"
 
 def _was_lost_before(session: TenantConnection, run: Run) -> bool:
     """Whether a warm session failed before anything of the call can have been kept."""
-    is_change = run.statement is not None and run.statement.kind is not Kind.SELECT
-    may_be_kept = is_change and session.may_have_ended
+    only_reads = run.statement is None or run.statement.only_reads
+    may_be_kept = session.may_have_run and not only_reads
     return session.uses > 1 and not session.has_begun and not may_be_kept
-
-
-def _may_be_outdated(session: TenantConnection | None, state: str | None) -> bool:
-    """Whether a statement was refused with the types of parameters that are remembered."""
-    return session is not None and session.ran_remembered and (state or "").startswith("42")
 
 
 def _may_be_apart(place: Place, session: TenantConnection | None) -> bool:

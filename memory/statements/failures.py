@@ -12,6 +12,7 @@ from core.errors import (
     OperationFailed,
     StatementTimeout,
 )
+from core.postgres.answers import AnswersBehind
 from core.postgres.errors import one_line, sqlstate, translate
 from memory.statements.errors import (
     ConstraintViolated,
@@ -62,10 +63,18 @@ def explained(error: BaseException, run: Run) -> AppError:
     )
 
 
-def located(error: AppError, run: Run) -> AppError:
-    """An error of the service's own, with the statement that it is about."""
+def located(error: AppError, run: Run, end: AnswersBehind | None = None) -> AppError:
+    """An error of the service's own, with the statement that it is about.
+
+    Args:
+        end: what came for that which ended the transaction along with the statement.
+    """
     if error.details is None:
         error.details = _details(error, run)
+    is_change = run.statement is not None and not run.statement.only_reads
+    if end is not None and is_change and (end.has_committed or not end.is_complete):
+        kept = "is kept" if end.has_committed else "may be kept"
+        error.message = f"{error.message}; what it changed {kept}"
     return error
 
 

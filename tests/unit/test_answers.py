@@ -34,6 +34,10 @@ def test_a_refusal_is_an_error_of_its_sqlstate() -> None:
     assert isinstance(answers.failure, asyncpg.InsufficientPrivilegeError)
     assert str(answers.failure) == "no such user"
     assert answers.take(READY + THEIRS) == THEIRS
+    assert not answers.is_idle
+    answers = Answers()
+    assert answers.take(REFUSED + message("Z", b"I")) == b""
+    assert answers.is_idle
 
 
 IN_ONE = message("2") + message("D", b"Z" * 300) + message("C", b"SELECT 1\0")
@@ -49,7 +53,7 @@ def test_of_two_answers_in_a_row_the_driver_sees_the_first_and_the_last_end(size
         part = data[at : at + size]
         given += part if answers.is_complete else answers.take(part)
     assert given == IN_ONE + TIMEZONE + IDLE + THEIRS
-    assert answers.is_complete
+    assert (answers.is_complete, answers.has_committed) == (True, True)
     assert answers.failure is None
 
 
@@ -61,7 +65,7 @@ def test_of_two_refusals_the_drivers_is_its_own(size: int) -> None:
     for at in range(0, len(data), size):
         given += answers.take(data[at : at + size])
     assert given == REFUSED + failed
-    assert answers.is_complete
+    assert (answers.is_complete, answers.has_committed) == (True, False)
     assert (type(answers.failure), str(answers.failure)) == (
         asyncpg.InFailedSQLTransactionError,
         "first",
@@ -96,18 +100,38 @@ WITHOUT_ROWS = message("2") + message("C", b"SELECT 2\0") + READY
 def test_rows_of_other_columns_do_not_reach_the_driver(
     known: tuple[tuple[str, int], ...], told: bytes, differs: bool, size: int
 ) -> None:
-    description, given = Description(known), b""
-    data = message("1") + TIMEZONE + message("t", b"\0\0") + told + ROWS + THEIRS
+    description, given = Description((23,), known), b""
+    data = message("1") + TIMEZONE + message("t", b"\0\1\0\0\0\x17") + told + ROWS + THEIRS
     for at in range(0, len(data), size):
         part = data[at : at + size]
         given += part if description.is_complete else description.take(part)
     assert given == TIMEZONE + (WITHOUT_ROWS if differs else ROWS) + THEIRS
     assert (description.is_complete, description.differs) == (True, differs)
+    assert not description.is_retyped
+
+
+@pytest.mark.parametrize("known", [(), (23,), (23, 20, 25), (20, 23)])
+def test_parameters_of_other_types_are_noticed(known: tuple[int, ...]) -> None:
+    description = Description(known, ())
+    told = message("t", b"\0\2" + (23).to_bytes(4, "big") + (20).to_bytes(4, "big"))
+    assert description.take(message("1") + told + message("n") + ROWS) == ROWS
+    assert (description.is_retyped, description.differs) == (True, False)
+
+
+def test_rows_that_are_dropped_are_not_gathered() -> None:
+    description = Description((), (("id", 20),))
+    assert description.take(DESCRIBED + columns(("id", 25)) + message("2")) == message("2")
+    begun = b"D" + (10_000_004).to_bytes(4, "big")
+    assert description.take(begun) == b""
+    for _ in range(10):
+        assert description.take(b"Z" * 1_000_000) == b""
+        assert len(description._part) == 0
+    assert description.take(message("D") + message("C") + READY) == message("C") + READY
 
 
 def test_what_is_refused_is_not_described() -> None:
-    description = Description((("id", 20),))
+    description = Description((), (("id", 20),))
     assert description.take(REFUSED + READY) == REFUSED + READY
     assert (description.is_complete, description.differs) == (True, False)
-    description = Description(())
+    description = Description((), ())
     assert description.take(DESCRIBED + REFUSED + READY) == REFUSED + READY

@@ -86,6 +86,102 @@ async def test_a_table_that_has_changed_is_described_again(twin: Twin, prepared:
     assert len(prepared) > 6
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "first", "then", "text"),
+    [
+        ("timestamp", "timestamptz", "2024-01-01", "2024-01-01T10:00+05", "2024-01-01 05:00:00+00"),
+        ("int", "bigint", 1, 3_000_000_000, "3000000000"),
+        ("int", "text", 1, "abc", "abc"),
+        ("float8", "numeric", 1, "1.00000000000000000001", "1.00000000000000000001"),
+        ("date", "timestamp", "2024-01-01", "2024-01-01 10:30", "2024-01-01 10:30:00"),
+        ("text", "jsonb", "a", {"a": [1]}, '{"a": [1]}'),
+        ("json", "int[]", [1], [1, 2], "{1,2}"),
+        ("int[]", "json", [1], [[1, 2], {}], "[[1, 2], {}]"),
+        ("bool", "text", True, "yes", "yes"),
+    ],
+)
+@pytest.mark.parametrize("returning", ["", " RETURNING v"])
+async def test_a_parameter_is_read_as_what_its_column_is_now(
+    twin: Twin, old: str, new: str, first: Any, then: Any, text: str, returning: str
+) -> None:
+    insert = f"INSERT INTO t (v) VALUES ($1){returning}"
+    await twin.make(f"CREATE TABLE t (v {old})", env="prod")
+    assert await twin.code(insert, params=[first]) == 0
+    await twin.make(f"DROP TABLE t; CREATE TABLE t (v {new})", env="prod")
+    for _ in range(2):
+        assert await twin.code(insert, params=[then]) == 0
+    assert await twin.rows("SELECT v::text FROM t", rows="arrays") == [[text]] * 2
+
+
+async def test_what_does_not_fit_its_column_now_is_refused(twin: Twin) -> None:
+    insert = "INSERT INTO t (v) VALUES ($1)"
+    await twin.make("CREATE TABLE t (v numeric)", env="prod")
+    assert await twin.code(insert, params=["1.5"]) == 0
+    await twin.make("ALTER TABLE t ALTER v TYPE int", env="prod")
+    for _ in range(2):
+        assert (await twin.dml(insert, params=["1.5"])).error["sqlstate"] == "22P02"
+    await twin.make("ALTER TABLE t ALTER v TYPE jsonb USING to_jsonb(v)", env="prod")
+    assert await twin.code(insert, params=[{"a": 1}]) == 0
+    await twin.make("ALTER TABLE t ALTER v TYPE text", env="prod")
+    assert (await twin.dml(insert, params=[{"a": 1}])).error["type"] == "invalid_parameter"
+    assert await twin.value("SELECT count(*) FROM t") == 2
+
+
+async def test_a_batch_over_a_table_that_has_changed(twin: Twin) -> None:
+    await twin.make("CREATE TABLE t (a int)", env="prod")
+    await twin.rows("INSERT INTO t VALUES ($1)", params=[[1], [2], [3]])
+    both, params = "SELECT * FROM t WHERE a = $1", [[1], [2], [4]]
+    assert await twin.rows(both, params=params) == [{"a": 1}, {"a": 2}]
+    await twin.make("ALTER TABLE t ADD b int DEFAULT 7", env="prod")
+    assert await twin.rows(both, params=params) == [{"a": 1, "b": 7}, {"a": 2, "b": 7}]
+    change = "UPDATE t SET b = $1 WHERE a = 1"
+    await twin.rows(change, params=[[1], [2]])
+    await twin.make("ALTER TABLE t ALTER b TYPE text", env="prod")
+    await twin.rows(change, params=[["x"], ["y"]])
+    assert await twin.value("SELECT b FROM t WHERE a = 1") == "y"
+
+
+async def test_ddl_after_a_remembered_statement_is_run_once(twin: Twin, owner: Owner) -> None:
+    async with owner(twin) as session:
+        await session.execute("CREATE SEQUENCE s")
+    for _ in range(2):
+        await twin.rows("SELECT 1")
+    refused = await twin.ddl(
+        "CREATE TABLE t (id int DEFAULT 1, CHECK (id > 0)); ALTER TABLE notes ADD COLUMN x"
+        " int DEFAULT nextval('s'); CREATE TABLE notes (id int)",
+        env="prod",
+        **{"as": "owner"},
+    )
+    assert refused.error["sqlstate"] == "42P07", refused.body
+    assert await twin.value("SELECT nextval('s')") <= 2
+
+
+async def test_rows_that_are_dropped_count_too(twin: Twin, worker: Worker) -> None:
+    """Of two statements that differ in literals only, the second has other columns."""
+    await twin.rows("INSERT INTO notes (uid, body) VALUES ('x', repeat('y', 200000))")
+    async with worker(sql_byte_limit=65_536) as (_, api):
+        small = replace(twin, api=api)
+        assert await small.code("SELECT body, 1 AS a FROM notes WHERE n = 5") == 0
+        for _ in range(2):
+            refused = await small.dml("SELECT body, '1' AS a FROM notes WHERE n IS NULL")
+            assert refused.error["type"] == "result_too_large", refused.body
+            assert "kept" not in refused.body["message"]
+
+
+async def test_an_answer_that_is_too_large_for_a_change_that_is_kept(
+    twin: Twin, worker: Worker
+) -> None:
+    await twin.make("CREATE TABLE t (id text DEFAULT repeat('x', 100000), n int)", env="prod")
+    async with worker(sql_byte_limit=65_536) as (_, api):
+        small = replace(twin, api=api)
+        for n in range(3):
+            before = await twin.value("SELECT count(*) FROM t")
+            refused = await small.dml("INSERT INTO t (n) VALUES ($1)", params=[n])
+            assert refused.error["type"] == "result_too_large", refused.body
+            if await twin.value("SELECT count(*) FROM t") > before:
+                assert "kept" in refused.body["message"]
+
+
 async def test_literals_of_other_types_are_what_they_are(twin: Twin) -> None:
     for _ in range(2):
         for literal, value in (("1", 1), ("'a'", "a"), ("1.5", 1.5), ("NULL", None), ("'1'", "1")):
