@@ -40,7 +40,7 @@ class ByteLimit(asyncio.Protocol):
         """Keep the answers to what was just sent from the driver."""
         self._answers = answers
 
-    def take_out_description(self, description: Description | None) -> None:
+    def take_out_description(self, description: Description) -> None:
         """Keep the answers to a Parse and a Describe from it; those of `take_out` come before."""
         self._description = description
 

@@ -422,8 +422,8 @@ class TenantConnection(asyncpg.Connection):
         finally:
             # Where the driver has sent nothing.
             self._transport.release()
-        is_new = description is None or not description.is_retyped
-        if key is not None and len(key) <= REMEMBERED_CHARACTERS and is_new:
+        still_holds = description is None or not description.is_retyped
+        if key is not None and len(key) <= REMEMBERED_CHARACTERS and still_holds:
             self._remembered[key] = known
             if len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)

@@ -189,52 +189,39 @@ class Executor:
         """
         run.added = 0
         text, limit = self._prepared(run, statement)
-        if statement.kind not in DESCRIBED and "$" not in text:
-            outcome = await self._utility(session, run, statement, text, after, is_last)
-            run.results.append(await self._result(session, run, statement, outcome, None))
-            return
-        await self.send(session, run)
-        run.statement = statement
-        lists = partial(executions, params or ())
         behind = self._ending(run, statement, after, params or ()) if is_last else ""
-        with _refusals(run):
-            outcomes = await session.run_many(
-                text,
-                lists,
-                row_limit=limit,
-                timeout=self._left(run),
-                behind=behind,
-                remembered_as=None if run.describes else _layout(run, statement, text),
-            )
-        self._note(run, after, behind)
+        if statement.kind not in DESCRIBED and "$" not in text:
+            run.statement, ahead = statement, run.take_unsent()
+            with _refusals(run):
+                outcome = await session.run_utility(
+                    text, ahead=ahead, behind=behind, timeout=self._left(run)
+                )
+            outcomes = [outcome]
+        else:
+            await self.send(session, run)
+            run.statement = statement
+            with _refusals(run):
+                outcomes = await session.run_many(
+                    text,
+                    partial(executions, params or ()),
+                    row_limit=limit,
+                    timeout=self._left(run),
+                    behind=behind,
+                    remembered_as=None if run.describes else _layout(run, statement, text),
+                )
+        run.is_ended = bool(behind)
+        if not behind:
+            run.unsent += after
         for place, outcome in enumerate(outcomes, 1):
             item = place if len(outcomes) > 1 else None
             run.results.append(await self._result(session, run, statement, outcome, item))
-
-    async def _utility(
-        self,
-        session: TenantConnection,
-        run: Run,
-        statement: Statement,
-        text: str,
-        after: Sequence[str],
-        is_last: bool,
-    ) -> Outcome:
-        run.statement, ahead = statement, run.take_unsent()
-        behind = self._ending(run, statement, after) if is_last else ""
-        with _refusals(run):
-            outcome = await session.run_utility(
-                text, ahead=ahead, behind=behind, timeout=self._left(run)
-            )
-        self._note(run, after, behind)
-        return outcome
 
     def _ending(
         self,
         run: Run,
         statement: Statement,
         after: Sequence[str],
-        params: Sequence[JsonValue] = (),
+        params: Sequence[JsonValue],
     ) -> str:
         """What ends the transaction along with a statement; empty: what the statement gives may
         be refused, when it has to be undone."""
@@ -249,12 +236,6 @@ class Executor:
         else:
             is_short = not statement.returning
         return "; ".join((*after, "COMMIT", UNLOCK)) if is_short else ""
-
-    def _note(self, run: Run, after: Sequence[str], behind: str) -> None:
-        if behind:
-            run.is_ended = True
-        else:
-            run.unsent += after
 
     async def act_in(self, session: TenantConnection, run: Run, environment: Environment) -> None:
         """Go on in another environment of the database, as its owner."""

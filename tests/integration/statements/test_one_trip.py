@@ -154,7 +154,7 @@ async def test_one_that_is_refused_leaves_its_session_as_new(
 
 
 async def test_what_takes_too_long_at_the_end_keeps_nothing(
-    twin: Twin, owner: Owner, worker: Worker, admin_connection: Any
+    twin: Twin, owner: Owner, worker: Worker
 ) -> None:
     async with owner(twin) as session:
         await session.execute(PAUSE)
