@@ -65,9 +65,15 @@ class OperationRepository:
         return Operation.of(row) if row else None
 
     async def beat(self, operation_ids: Sequence[int], owner: str) -> None:
+        """Tell that the worker lives, for all of its operations whose rows are free.
+
+        A locked one is at work in a transaction that tells it at its end; to wait for that one
+        would leave the others silent.
+        """
         await self._session.execute(
-            "UPDATE pgtwin.operation SET heartbeat_at = clock_timestamp()"
-            " WHERE id = ANY ($1::bigint[]) AND owner = $2",
+            "UPDATE pgtwin.operation SET heartbeat_at = clock_timestamp() WHERE id IN ("
+            "SELECT id FROM pgtwin.operation WHERE id = ANY ($1::bigint[]) AND owner = $2"
+            " FOR UPDATE SKIP LOCKED)",
             operation_ids,
             owner,
         )
@@ -107,7 +113,8 @@ class OperationRepository:
 
     async def progress(self, operation_id: int, step: str, done: int, total: int) -> None:
         await self._session.execute(
-            "UPDATE pgtwin.operation SET step = $2, done = $3, total = $4 WHERE id = $1",
+            "UPDATE pgtwin.operation SET step = $2, done = $3, total = $4,"
+            " heartbeat_at = clock_timestamp() WHERE id = $1",
             operation_id,
             step,
             done,

@@ -112,13 +112,19 @@ class OperationRunner:
 
     async def keep(self) -> None:
         """Beat and sweep until cancelled."""
+        stalled = False
         while True:
             try:
                 await self._beat()
-                await self.sweep()
+                if not stalled:
+                    await self.sweep()
             except AppError as error:
                 log.warning("operations could not be looked after", cause=repr(error))
+            asleep_at = time.time()
             await asyncio.sleep(self._lease / 4)
+            # What stopped this worker (a machine that slept, a clock that was set) has stopped the
+            # others as well: before they are taken for dead they get the time of a beat.
+            stalled = time.time() - asleep_at > self._lease / 2
 
     async def beat_while_running(self) -> None:
         """Beat until cancelled, while a sweep may take long."""

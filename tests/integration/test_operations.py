@@ -19,6 +19,7 @@ from memory.databases.handlers import CloneHandler
 from memory.databases.schemas import CloneDatabase
 from memory.operations.errors import Interrupted
 from memory.operations.models import Operation
+from memory.operations.repository import OperationRepository
 from memory.services import Services
 from tests.api import Answer, Api
 from tests.conftest import MASTER_SECRET, running
@@ -380,6 +381,71 @@ async def test_what_a_worker_has_not_begun_it_brings_to_an_end_soon(
         assert told["attempts"] == 2
         assert told["state"] != "running"
     assert await seen.remains() == []
+
+
+async def test_what_stops_all_workers_for_a_while_makes_none_of_them_dead(
+    admin: Api, services: Services, settings: Settings, uid: str, seen: Truth
+) -> None:
+    source = await admin.create("orders", uid=uid)
+    await load(settings, source, uid, ROWS)
+    async with (
+        workers(services, 3, lease=1.0) as (first, *others),
+        holding(settings, source, uid, "LOCK TABLE t") as session,
+    ):
+        operation = await begin(first, uid, source, "copy")
+        cloning = asyncio.create_task(first.runner.run(operation))
+        await until_copy_waits(seen)
+        keeping = [asyncio.create_task(each.runner.keep()) for each in (*others, first)]
+        for _ in range(4):
+            await asyncio.sleep(0.6)
+            # Longer than the lease; all workers of this test are in one thread.
+            time.sleep(1.3)  # noqa: ASYNC251
+        await asyncio.sleep(0.6)
+        await session.execute("COMMIT")
+        await cloning
+        for each in keeping:
+            each.cancel()
+    told = (await admin.get(f"operations/{operation.id}")).data
+    assert (told["state"], told["attempts"]) == ("finished", 1)
+
+
+async def test_an_operation_that_is_locked_keeps_no_other_from_its_heartbeat(
+    admin: Api, services: Services, uid: str, seen: Truth
+) -> None:
+    source = await admin.create("orders", uid=uid)
+    async with workers(services, 2, lease=3600) as (worker, heir):
+        begun = [await begin(worker, uid, source, f"copy{number}") for number in range(2)]
+        first, second = [operation.id for operation in begun]
+        running = {operation.id: asyncio.create_task(asyncio.sleep(60)) for operation in begun}
+        worker.runner._running.update(running)
+        before = await heartbeats(seen)
+        async with seen.session() as other, other.transaction():
+            await other.execute("SELECT FROM pgtwin.operation WHERE id = $1 FOR UPDATE", first)
+            await asyncio.wait_for(worker.runner._beat(), 5)
+            while_locked = await heartbeats(seen)
+        assert while_locked[first] == before[first]
+        assert while_locked[second] > before[second]
+        # Whoever held it tells how far it is, and lives.
+        await worker.database.transaction(
+            lambda session: OperationRepository(session).progress(first, "removing", 1, 2)
+        )
+        assert (await heartbeats(seen))[first] > before[first]
+        worker.runner._running.clear()
+        for task in running.values():
+            task.cancel()
+        async with seen.session() as session:
+            await session.execute(
+                "UPDATE pgtwin.operation SET heartbeat_at = now() - interval '2 h'"
+                " WHERE id = ANY ($1::bigint[])",
+                list(running),
+            )
+        assert await heir.runner.sweep() == 2
+    assert await seen.remains() == []
+
+
+async def heartbeats(seen: Truth) -> dict[int, Any]:
+    rows = await seen.fetch("SELECT id, heartbeat_at FROM pgtwin.operation")
+    return {row["id"]: row["heartbeat_at"] for row in rows}
 
 
 async def test_one_that_is_begun_late_is_done_once(
