@@ -18,21 +18,27 @@ IDLE = b"I"
 
 
 class Answers:
-    """What comes for one simple query.
+    """What comes for requests, each of which ends with a ReadyForQuery.
+
+    Args:
+        requests: how many they are.
 
     Attributes:
         is_complete: all of it has come.
         is_idle: no transaction is open at its end.
-        failure: what PostgreSQL refused; None: nothing yet.
+        failure: what PostgreSQL refused first; None: nothing yet.
+        tags: of the requests before that one, the last command's of each.
     """
 
-    def __init__(self) -> None:
-        self._part = b""
+    def __init__(self, requests: int = 1) -> None:
+        self._part, self._tag = b"", ""
+        self._left = requests
         self.is_complete = self.is_idle = False
         self.failure: asyncpg.PostgresError | None = None
+        self.tags: list[str] = []
 
     def take(self, data: bytes) -> bytes:
-        """Take what belongs to the query; gives what is the driver's."""
+        """Take what belongs to the requests; gives what is the driver's."""
         data, at, passed = self._part + data, 0, b""
         while not self.is_complete and len(data) - at >= HEAD_BYTES:
             end = at + 1 + int.from_bytes(data[at + 1 : at + HEAD_BYTES], "big")
@@ -40,15 +46,24 @@ class Answers:
                 break
             if data[at] in FOR_THE_DRIVER:
                 passed += data[at:end]
-            elif data[at] == FAILED:
-                self.failure = _error(data[at + HEAD_BYTES : end])
-            elif data[at] == READY:
-                self.is_complete, self.is_idle = True, data[at + HEAD_BYTES : end] == IDLE
+            else:
+                self._note(data[at], data[at + HEAD_BYTES : end])
             at = end
         if self.is_complete:
             return passed + data[at:]
         self._part = data[at:]
         return passed
+
+    def _note(self, kind: int, body: bytes) -> None:
+        if kind == FAILED and self.failure is None:
+            self.failure = _error(body)
+        elif kind == DONE:
+            self._tag = body[:-1].decode()
+        elif kind == READY:
+            if self.failure is None:
+                self.tags.append(self._tag)
+            self._left -= 1
+            self.is_complete, self.is_idle = self._left == 0, body == IDLE
 
 
 class AnswersBehind:

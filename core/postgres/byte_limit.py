@@ -26,7 +26,7 @@ class ByteLimit(asyncio.Protocol):
         self._feed = inner.data_received
         self._left = 0
         self._limited = False
-        self._answers: Answers | None = None
+        self._answers: list[Answers] = []
         self._description: Description | None = None
         self._behind: AnswersBehind | None = None
         self.exceeded = self.is_ended = False
@@ -37,8 +37,9 @@ class ByteLimit(asyncio.Protocol):
         self._left, self._limited = limit, limit > 0
 
     def take_out(self, answers: Answers) -> None:
-        """Keep the answers to what was just sent from the driver."""
-        self._answers = answers
+        """Keep the answers to what was just sent from the driver; those taken out before come
+        before."""
+        self._answers.append(answers)
 
     def take_out_description(self, description: Description) -> None:
         """Keep the answers to a Parse and a Describe from it; those of `take_out` come before."""
@@ -54,10 +55,11 @@ class ByteLimit(asyncio.Protocol):
             if self._left < 0:
                 self._exceed()
                 return
-        if self._answers is not None:
-            data = self._answers.take(data)
-            if self._answers.is_complete:
-                self._answers = None
+        while self._answers:
+            data = self._answers[0].take(data)
+            if not self._answers[0].is_complete:
+                break
+            del self._answers[0]
         if self._description is not None:
             data = self._description.take(data)
             if self._description.is_complete:

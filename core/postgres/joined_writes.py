@@ -20,6 +20,11 @@ class JoinedWrites:
         self.inner = transport
         self._held = b""
         self._following = b""
+        self._is_joining = False
+
+    def join(self) -> None:
+        """Send what is written next in one write, as soon as it ends with a Sync."""
+        self._is_joining = True
 
     def hold(self, data: bytes) -> None:
         """Send it with the next write, or by `release`."""
@@ -36,12 +41,18 @@ class JoinedWrites:
 
     def release(self) -> None:
         """Send what is held back, if anything is."""
+        self._is_joining = False
         if self._held:
             self.write(b"")
 
     def write(self, data: Any) -> None:
         if self._held:
             data, self._held = b"".join((self._held, data)), b""
+        if self._is_joining:
+            if data[-len(SYNC) :] != SYNC:
+                self._held = data
+                return
+            self._is_joining = False
         if self._following and data[-len(SYNC) :] == SYNC:
             data, self._following = b"".join((data, self._following)), b""
         self.inner.write(data)

@@ -44,7 +44,7 @@ ParameterLists: TypeAlias = (
 
 
 class RefusedAhead(Exception):
-    """What went ahead of a statement was refused; the cause is PostgreSQL's error."""
+    """What went ahead of a utility was refused; the cause is PostgreSQL's error."""
 
 
 class DescriptionChanged(Exception):
@@ -53,6 +53,18 @@ class DescriptionChanged(Exception):
 
 class RefusedBehind(Exception):
     """What was sent behind a statement was refused; the cause is PostgreSQL's error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utility:
+    """A statement that has no parameters and gives no rows.
+
+    Args:
+        ahead: simple statements of the service's own that are done before it.
+    """
+
+    text: str
+    ahead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,30 @@ class Outcome:
         """The number of rows in the tag; None: the tag has none."""
         word, _, rest = self.tag.partition(" ")
         return int(rest.rpartition(" ")[2]) if rest and word in COUNTED_TAGS else None
+
+
+class _Ahead:
+    """What comes for the requests that go ahead of the last utility's.
+
+    Args:
+        own: which of them are the service's own.
+    """
+
+    def __init__(self, own: Sequence[bool]) -> None:
+        self._own = own
+        self.answers = Answers(len(own))
+
+    @property
+    def tags(self) -> list[str]:
+        """Those of the utilities that were done."""
+        return [
+            tag for tag, is_own in zip(self.answers.tags, self._own, strict=False) if not is_own
+        ]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether what failed, if anything did, is the service's own."""
+        return self._own[len(self.answers.tags)]
 
 
 class TenantConnection(asyncpg.Connection):
@@ -129,6 +165,8 @@ class TenantConnection(asyncpg.Connection):
         self._sent_whole = False
         # What comes for that which ends the transaction along with a statement; None: nothing does.
         self.end: AnswersBehind | None = None
+        # How many of those of `run_utilities` are done.
+        self.utilities_done = 0
         # All others have no codec, and get one when they are met.
         self._take_as_text(BUILTIN_TYPE_OID_MAP)
 
@@ -229,32 +267,27 @@ class TenantConnection(asyncpg.Connection):
             statement, self._run_all, parameter_lists, row_limit, timeout, behind, remembered_as
         )
 
-    async def run_utility(
-        self,
-        statement: str,
-        *,
-        ahead: str = "",
-        behind: str = "",
-        timeout: float | None = None,
-    ) -> Outcome:
-        """Run one statement that has no parameters and gives no rows, in one round trip.
+    async def run_utilities(
+        self, utilities: Sequence[Utility], *, behind: str = "", timeout: float | None = None
+    ) -> list[Outcome]:
+        """Run statements in order, along with the beginning of the transaction, in one round trip.
+
+        After one that is refused none is executed, for they are in a transaction: only a single
+        one, without anything ahead, may be run outside of any. `utilities_done` tells, then too,
+        how far it went.
 
         Args:
-            ahead: simple statements of the service's own that are done before it.
             behind: as of `run_many`.
+            timeout: seconds for all of them, until what runs is cancelled from outside.
 
         Raises:
-            RefusedAhead: PostgreSQL refused these, in a transaction; it was not run.
-            RefusedBehind: as `run_many`.
-            StatementTimeout: as `run`.
+            RefusedAhead: PostgreSQL refused what was to be done before one.
+            RefusedBehind, StatementTimeout: as `run_many`.
         """
-        # It is executed as soon as it is parsed, and so must not come behind what may fail, unless
-        # that is in a transaction, where nothing is executed after a failure.
-        await self.begin_now()
-        if ahead and not super().is_in_transaction():
-            await self.execute(ahead)
-            ahead = ""
-        return await self._bounded(statement, self._run_undescribed, ahead, behind, timeout)
+        for each in utilities:
+            self._check_encoding(each.text)
+        *_, last = utilities
+        return await self._bounded(last.text, self._run_undescribed, utilities, behind, timeout)
 
     async def _bounded(self, statement: str, send: Callable[..., Awaitable[T]], *given: Any) -> T:
         self._check_open()
@@ -294,24 +327,53 @@ class TenantConnection(asyncpg.Connection):
         return int(tag.rpartition(" ")[2])
 
     async def _run_undescribed(
-        self, statement: str, ahead: str, behind: str, timeout: float | None
-    ) -> Outcome:
+        self, statement: str, utilities: Sequence[Utility], behind: str, timeout: float | None
+    ) -> list[Outcome]:
         record_class = self._protocol.get_record_class()
         prepared: Any = PreparedStatementState("", statement, self._protocol, record_class, False)
         prepared.mark_unprepared()
         prepared._init_codecs()
-        answers = Answers()
-        if ahead:
-            self._send_past(ahead, answers)
+        self.utilities_done = 0
+        ahead = self._send_ahead(utilities)
+        # The driver parses it in a write of its own.
+        self._transport.join()
+        execution = self._execute_prepared(prepared, (), (), 0, self._deadline(timeout), behind)
         try:
-            deadline = self._deadline(timeout)
-            return await self._execute_prepared(prepared, (), (), 0, deadline, behind)
+            last = await execution
         except asyncpg.PostgresError:
-            if answers.failure is not None:
-                raise RefusedAhead from answers.failure
-            raise
+            self._raise_failure()
+            if ahead.answers.failure is None:
+                raise
+            if ahead.is_refused:
+                raise RefusedAhead from ahead.answers.failure
+            raise ahead.answers.failure from None
         finally:
             self._transport.release()
+            self.utilities_done = len(ahead.tags)
+        self._raise_failure()
+        self.utilities_done = len(utilities)
+        return [*(Outcome((), (), tag, complete=True) for tag in ahead.tags), last]
+
+    def _send_ahead(self, utilities: Sequence[Utility]) -> "_Ahead":
+        """Send all but the last one itself along with what the driver is about to send."""
+        self._check_not_ended()
+        requests = [
+            request
+            for each in utilities
+            for request in ((each.ahead, True), (each.text, False))
+            if request[0]
+        ][:-1]
+        if self._beginning:
+            self._send_beginning()
+            self._sent_whole = True
+        elif requests and not self.is_in_transaction():
+            raise asyncpg.InterfaceError("only one statement goes out outside a transaction")
+        ahead = _Ahead([is_own for _, is_own in requests])
+        if requests:
+            self._incoming.take_out(ahead.answers)
+            for text, is_own in requests:
+                self._transport.hold(messages.query(text) if is_own else messages.executing(text))
+        return ahead
 
     async def describe(self, statement: str, *, timeout: float) -> tuple[Column, ...]:
         """The columns of a statement that takes no parameters, and is not run; in a transaction,
@@ -468,8 +530,7 @@ class TenantConnection(asyncpg.Connection):
     def _send_remembered(self, statement: str, known: Remembered) -> Description:
         """Send the beginning, and what has the statement parsed and described, along with its
         execution."""
-        if self._incoming.is_ended:
-            raise asyncpg.ConnectionDoesNotExistError("the session was ended")
+        self._check_not_ended()
         if self._beginning:
             self._send_beginning()
             self._sent_whole = True
@@ -496,14 +557,15 @@ class TenantConnection(asyncpg.Connection):
         return prepared
 
     def _send_beginning(self) -> None:
+        """Send it past the driver, along with what that is about to send itself."""
         message, self._beginning = self._beginning, ""
         self._is_open = True
-        self._send_past(message, self._begun)
-
-    def _send_past(self, message: str, answers: Answers) -> None:
-        """Send simple statements past the driver, along with what it is about to send itself."""
-        self._incoming.take_out(answers)
+        self._incoming.take_out(self._begun)
         self._transport.hold(messages.query(message))
+
+    def _check_not_ended(self) -> None:
+        if self._incoming.is_ended:
+            raise asyncpg.ConnectionDoesNotExistError("the session was ended")
 
     def _raise_failure(self) -> None:
         if self._begun.failure is not None:

@@ -29,6 +29,7 @@ from core.postgres.tenant_connection import (
     RefusedAhead,
     RefusedBehind,
     TenantConnection,
+    Utility,
 )
 from core.postgres.tenant_sessions import TenantSessions
 from core.postgres.type_book import Kind as Type
@@ -39,7 +40,7 @@ from core.sqlguard import Kind, Statement, overriding_user_value
 from memory.statements.errors import TooManyRows
 from memory.statements.failures import NOT_PERMITTED, explained, located
 from memory.statements.place import Place
-from memory.statements.run import Mode, Result, Run
+from memory.statements.run import Mode, Result, Run, Waiting
 
 # A SELECT without LIMIT gives no more.
 DEFAULT_ROWS = 100
@@ -106,9 +107,10 @@ class Executor:
                 async with self.begun(place, mode, at_once=False) as session:
                     await work(session, run)
                     if not run.is_ended:
+                        if run.waiting or run.place.is_lent:
+                            await self.send(session, run)
                         run.statement = None
                         if run.place.is_lent:
-                            await self.send(session, run)
                             run.unsent.append(NOBODY)
                         await self._end(session, mode, run.unsent)
                 return run
@@ -183,22 +185,25 @@ class Executor:
     ) -> None:
         """Run one statement, once for each list of parameters that there is.
 
+        One that gives no rows waits for the next, or for `send`, and runs in its round trip.
+
         Args:
             after: SQL of the service's own to be done after it.
-            is_last: the transaction ends along with it, if what it gives can't be refused.
+            is_last: it waits for no other, and the transaction ends along with it if it is to be
+                kept, and what it gives can't be refused.
         """
         run.added = 0
         text, limit = self._prepared(run, statement)
-        behind = self._ending(run, statement, after, params or ()) if is_last else ""
-        if statement.kind not in DESCRIBED and "$" not in text:
-            run.statement, ahead = statement, run.take_unsent()
-            with _refusals(run):
-                outcome = await session.run_utility(
-                    text, ahead=ahead, behind=behind, timeout=self._left(run)
-                )
-            outcomes = [outcome]
+        is_utility = statement.kind not in DESCRIBED and "$" not in text
+        if is_utility:
+            utility = Utility(text, run.take_unsent())
+            run.waiting.append(Waiting(statement, run.place, utility))
         else:
             await self.send(session, run)
+        behind = self._ending(run, statement, after, params or ()) if is_last else ""
+        if is_utility and is_last:
+            await self._send_waiting(session, run, behind)
+        elif not is_utility:
             run.statement = statement
             with _refusals(run):
                 outcomes = await session.run_many(
@@ -209,12 +214,12 @@ class Executor:
                     behind=behind,
                     remembered_as=None if run.describes else _layout(run, statement, text),
                 )
+            for place, outcome in enumerate(outcomes, 1):
+                item = place if len(outcomes) > 1 else None
+                run.results.append(await self._result(session, run, statement, outcome, item))
         run.is_ended = bool(behind)
         if not behind:
             run.unsent += after
-        for place, outcome in enumerate(outcomes, 1):
-            item = place if len(outcomes) > 1 else None
-            run.results.append(await self._result(session, run, statement, outcome, item))
 
     def _ending(
         self,
@@ -246,10 +251,29 @@ class Executor:
         run.unsent.append(self._acting(session, run.place))
 
     async def send(self, session: TenantConnection, run: Run) -> None:
-        """Send what waits for the service's next message, where the next one can't take it."""
+        """Send what waits, where what comes next can't take it along."""
+        if run.waiting:
+            await self._send_waiting(session, run)
         if run.unsent:
             run.statement = None
             await session.execute(run.take_unsent())
+
+    async def _send_waiting(self, session: TenantConnection, run: Run, behind: str = "") -> None:
+        """Run the statements that wait, in one round trip."""
+        waiting = run.waiting.copy()
+        run.waiting.clear()
+        utilities = [each.utility for each in waiting]
+        with _refusals(run):
+            try:
+                outcomes = await session.run_utilities(
+                    utilities, behind=behind, timeout=self._left(run, len(waiting))
+                )
+            except BaseException:
+                failed = waiting[min(session.utilities_done, len(waiting) - 1)]
+                run.statement, run.place = failed.statement, failed.place
+                raise
+        for each, outcome in zip(waiting, outcomes, strict=True):
+            run.results.append(await self._result(session, run, each.statement, outcome, None))
 
     async def admit(self, place: Place) -> None:
         """Open new tables of an environment to its end users.
@@ -333,11 +357,11 @@ class Executor:
         ending = "COMMIT" if mode.keeps else "ROLLBACK"
         await session.execute("; ".join((*unsent, ending, UNLOCK)), timeout=patience)
 
-    def _left(self, run: Run) -> float:
+    def _left(self, run: Run, statements: int = 1) -> float:
         left = self._settings.sql_transaction_timeout - run.seconds
         if left <= 0:
             raise StatementTimeout
-        return min(left, self._settings.sql_timeout + GRACE)
+        return min(left, statements * self._settings.sql_timeout + GRACE)
 
     def _prepared(self, run: Run, statement: Statement) -> tuple[str, int]:
         """The text that is sent, and the limit of its rows; 0: none."""

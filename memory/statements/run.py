@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.postgres.tenant_connection import Utility
 from core.postgres.values import Column
 from core.sqlguard import Statement
 from memory.statements.place import Place
@@ -43,6 +44,20 @@ class Result:
     item: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A statement that goes out with the next ones, and gives no rows.
+
+    Attributes:
+        place: where it is to be run.
+        utility: what is sent.
+    """
+
+    statement: Statement
+    place: Place
+    utility: Utility
+
+
 @dataclass(slots=True)
 class Run:
     """A call on its way.
@@ -55,7 +70,8 @@ class Run:
         describes: statements are described before they are executed, be they remembered or not.
         ends_apart: nothing ends the transaction but a message of its own.
         is_ended: the transaction has ended along with a statement.
-        unsent: SQL of the service's own that goes along with its next message.
+        waiting: statements that go out together.
+        unsent: SQL of the service's own that goes along with what is sent after these.
     """
 
     place: Place
@@ -67,12 +83,13 @@ class Run:
     is_ended: bool = False
     statement: Statement | None = None
     added: int = 0
+    waiting: list[Waiting] = field(default_factory=list)
     unsent: list[str] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
 
     def take_unsent(self) -> str:
-        """What waits, as one message; nothing waits then."""
+        """The service's own, as one message; nothing of it waits then."""
         message = "; ".join(self.unsent)
         self.unsent.clear()
         return message

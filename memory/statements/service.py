@@ -86,12 +86,13 @@ class StatementService:
                         before = await definitions(session, run.place)
                     for statement in statements[:-1]:
                         await self._executor.statement(session, run, statement)
+                    is_end = keep is None and environment is body.env.each[-1]
                     await self._executor.statement(
                         session,
                         run,
                         statements[-1],
                         after=self._executor.admission(session, run, statements),
-                        is_last=keep is None and environment is body.env.each[-1],
+                        is_last=is_end or body.dry_run,
                     )
                     if body.dry_run:
                         await rehearsed.note(session, run.place, before)

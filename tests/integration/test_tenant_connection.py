@@ -22,6 +22,7 @@ from core.errors import (
 from core.postgres.tenant_connection import (
     RefusedAhead,
     TenantConnection,
+    Utility,
 )
 from core.postgres.tenant_server import TenantServer, connect_tenant
 from tests.tenants import BYTE_LIMIT, connected, empty_database
@@ -127,16 +128,21 @@ async def test_a_statement_is_described_and_then_executed(url: str) -> None:
 async def test_a_statement_that_gives_nothing_is_one_round_trip(url: str) -> None:
     async with tapped(url) as (tenant, tap):
         assert tap.messages == []
-        outcome = await tenant.run_utility("CREATE TABLE made (id int)")
+        (outcome,) = await tenant.run_utilities([Utility("CREATE TABLE made (id int)")])
         assert tap.kinds == "PBES"
         assert (outcome.tag, outcome.columns, list(outcome.rows)) == ("CREATE TABLE", (), [])
         with pytest.raises(asyncpg.PostgresSyntaxError, match="multiple commands"):
-            await tenant.run_utility("DROP TABLE made; DROP TABLE item")
+            await tenant.run_utilities([Utility("DROP TABLE made; DROP TABLE item")])
         with pytest.raises(StatementTimeout):
-            await tenant.run_utility("DO $$BEGIN PERFORM pg_sleep(60); END$$", timeout=0.1)
-        await tenant.run_utility("DROP TABLE made")
+            await tenant.run_utilities(
+                [Utility("DO $$BEGIN PERFORM pg_sleep(60); END$$")], timeout=0.1
+            )
+        await tenant.run_utilities([Utility("DROP TABLE made")])
         assert (await tenant.run("SELECT 1")).rows[0][0] == "1"
         await tenant.close()
+
+
+ENDED = (asyncpg.AdminShutdownError, asyncpg.ConnectionDoesNotExistError)
 
 
 class Counted:
@@ -159,11 +165,66 @@ async def test_what_goes_ahead_costs_no_write_of_its_own(tenant: TenantConnectio
     tenant.begin_with("BEGIN")
     await tenant.run("SELECT 1")
     assert counted.writes == 2
-    await tenant.run_utility("CREATE TABLE ahead ()", ahead="SET LOCAL timezone = 'Asia/Tokyo'")
-    # The driver's Parse, and what is behind it.
-    assert counted.writes == 2 + 2
+    await tenant.run_utilities(
+        [Utility("CREATE TABLE ahead ()", "SET LOCAL timezone = 'Asia/Tokyo'")]
+    )
+    assert counted.writes == 2 + 1
     await tenant.execute("ROLLBACK")
-    assert counted.writes == 2 + 2 + 1
+    assert counted.writes == 2 + 1 + 1
+    tenant.begin_with("BEGIN")
+    wanted = [Utility(f"CREATE TABLE wanted{n} ()", "SELECT 1") for n in range(3)]
+    await tenant.run_utilities(wanted, behind="ROLLBACK")
+    assert counted.writes == 2 + 1 + 1 + 1
+
+
+REFUSED_AHEAD = Utility("CREATE TABLE b ()", "SET LOCAL ROLE nobody_there")
+
+
+@pytest.mark.parametrize(
+    ("middle", "raised", "done"),
+    [
+        (Utility("CREATE TABLE a ()"), asyncpg.DuplicateTableError, 1),
+        (Utility("CREATE TABLE b ()", "SELECT 1; SELECT 2"), None, 3),
+        (REFUSED_AHEAD, RefusedAhead, 1),
+        (Utility("CREATE TABLE b (); COMMIT"), asyncpg.PostgresSyntaxError, 1),
+        (Utility("DO $$BEGIN PERFORM pg_sleep(60); END$$"), StatementTimeout, 1),
+        (Utility("DO $$BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END$$"), ENDED, 1),
+    ],
+)
+@pytest.mark.parametrize("behind", ["", "COMMIT"])
+async def test_after_a_utility_that_is_refused_none_is_executed(
+    url: str, middle: Utility, raised: Any, done: int, behind: str
+) -> None:
+    async with connected(url) as tenant:
+        await tenant.execute("DROP TABLE IF EXISTS a, b, c")
+        tenant.begin_with("BEGIN")
+        utilities = [Utility("CREATE TABLE a ()"), middle, Utility("CREATE TABLE c ()")]
+        running = tenant.run_utilities(utilities, behind=behind, timeout=1.0)
+        if raised is None:
+            tags = [outcome.tag for outcome in await running]
+            assert tags == ["CREATE TABLE"] * 3
+        else:
+            with pytest.raises(raised):
+                await running
+        assert tenant.utilities_done == done
+    async with connected(url) as other:
+        found = (
+            "SELECT count(*) FROM unnest('{a,b,c}'::text[]) AS t WHERE to_regclass(t) IS NOT NULL"
+        )
+        assert (await other.run(found)).rows[0][0] == ("3" if behind and raised is None else "0")
+
+
+async def test_a_utility_that_is_refused_ahead_leaves_the_session_as_it_was(
+    tenant: TenantConnection,
+) -> None:
+    for behind in ("", "COMMIT"):
+        tenant.begin_with("BEGIN")
+        utilities = [Utility("CREATE TABLE a ()"), REFUSED_AHEAD, Utility("CREATE TABLE c ()")]
+        with pytest.raises(RefusedAhead):
+            await tenant.run_utilities(utilities, behind=behind)
+        assert tenant.is_in_transaction() is not bool(behind)
+        await tenant.execute("ROLLBACK")
+        assert (await tenant.run("SELECT to_regclass('a')")).rows[0][0] is None
 
 
 async def test_a_transaction_begins_along_with_its_first_statement(url: str) -> None:
@@ -191,10 +252,12 @@ async def test_without_its_beginning_a_statement_is_not_executed(
     async with tapped(url) as (tenant, tap):
         assert tap.messages == []
         tenant.begin_with("BEGIN; SET LOCAL ROLE nobody_there")
-        send = tenant.run_utility if is_utility else tenant.run
+        insert = "INSERT INTO item DEFAULT VALUES"
+        run = tenant.run_utilities([Utility(insert)]) if is_utility else tenant.run(insert)
         with pytest.raises(asyncpg.InvalidParameterValueError, match="nobody_there"):
-            await send("INSERT INTO item DEFAULT VALUES")
-        assert not set(tap.kinds) & set("BE")
+            await run
+        # In a transaction that has failed nothing is executed.
+        assert tap.kinds == ("QPBES" if is_utility else "QPDHS")
         assert not tenant.has_begun
         tenant.terminate()
 
@@ -204,16 +267,18 @@ async def test_what_goes_ahead_of_a_statement_is_done_in_the_same_round_trip(url
         await tenant.execute("BEGIN")
         assert tap.kinds == "Q"
         ahead = "SET LOCAL timezone = 'Asia/Tokyo'; SELECT 1"
-        await tenant.run_utility(
-            "CREATE TABLE zone AS SELECT current_setting('timezone')", ahead=ahead
+        await tenant.run_utilities(
+            [Utility("CREATE TABLE zone AS SELECT current_setting('timezone')", ahead)]
         )
         assert tap.kinds == "QPBES"
         assert tenant.is_in_transaction()
         assert (await tenant.run("TABLE zone")).rows[0][0] == "Asia/Tokyo"
         await tenant.execute("ROLLBACK")
+        assert tap.kinds[-1] == "Q"
         # Outside of a transaction nothing comes behind what may fail.
-        with pytest.raises(asyncpg.InvalidParameterValueError, match="nobody_there"):
-            await tenant.run_utility("CREATE TABLE zone ()", ahead="SET ROLE nobody_there")
+        with pytest.raises(asyncpg.InterfaceError, match="outside a transaction"):
+            await tenant.run_utilities([Utility("CREATE TABLE zone ()", "SET ROLE nobody_there")])
+        assert tap.messages == []
         assert (await tenant.run("SELECT to_regclass('zone')")).rows[0][0] is None
         await tenant.close()
 
@@ -223,14 +288,14 @@ async def test_what_is_refused_ahead_of_a_statement_is_not_the_statements_fault(
 ) -> None:
     await tenant.execute("BEGIN")
     with pytest.raises(RefusedAhead) as refused:
-        await tenant.run_utility("CREATE TABLE zone ()", ahead="SET LOCAL ROLE nobody_there")
+        await tenant.run_utilities([Utility("CREATE TABLE zone ()", "SET LOCAL ROLE nobody_there")])
     assert isinstance(refused.value.__cause__, asyncpg.InvalidParameterValueError)
     with pytest.raises(asyncpg.InFailedSQLTransactionError):
-        await tenant.run_utility("CREATE TABLE zone ()", ahead="")
+        await tenant.run_utilities([Utility("CREATE TABLE zone ()", "")])
     await tenant.execute("ROLLBACK")
     await tenant.execute("BEGIN")
     with pytest.raises(StatementTimeout):
-        await tenant.run_utility("SELECT 1", ahead="SELECT pg_sleep(60)", timeout=0.1)
+        await tenant.run_utilities([Utility("SELECT 1", "SELECT pg_sleep(60)")], timeout=0.1)
     await tenant.execute("ROLLBACK")
     assert (await tenant.run("SELECT to_regclass('zone')")).rows[0][0] is None
 

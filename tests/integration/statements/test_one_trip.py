@@ -78,6 +78,51 @@ async def test_ddl_ends_along_with_the_last_of_both(twin: Twin, ends: list[str])
     assert await twin.code("SELECT * FROM c") != 0
 
 
+async def test_ddl_of_both_environments_is_one_trip(
+    twin: Twin, ends: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[int] = []
+    send = TenantConnection.run_utilities
+
+    async def watched(self: TenantConnection, utilities: Any, **options: Any) -> Any:
+        assert self.awaits_beginning
+        trips.append(len(utilities))
+        return await send(self, utilities, **options)
+
+    monkeypatch.setattr(TenantConnection, "run_utilities", watched)
+    made = await twin.ddl("CREATE TABLE a (id int); ALTER TABLE a ADD n int; DROP TABLE a")
+    assert (made.code, trips, ends) == (0, [6], []), made.body
+    assert (await twin.ddl("CREATE TABLE a (id int)", env="test")).code == 0
+    assert (trips, ends) == ([6, 1], [])
+
+
+@pytest.mark.parametrize(
+    ("ddl", "env", "statement", "state"),
+    [
+        ("DROP TABLE here", "test", 2, "42P01"),
+        ("DROP TABLE there", "prod", 2, "42P01"),
+        ("CREATE TABLE b (id nothing)", "prod", 2, "42704"),
+    ],
+)
+async def test_ddl_that_fails_on_its_way_is_located_and_undone(
+    twin: Twin, ddl: str, env: str, statement: int, state: str
+) -> None:
+    assert (await twin.ddl("CREATE TABLE here (id int)", env="prod")).code == 0
+    assert (await twin.ddl("CREATE TABLE there (id int)", env="test")).code == 0
+    whole = f"CREATE TABLE a (id int); {ddl}; CREATE TABLE c (id int)"
+    for _ in range(2):
+        refused = await twin.ddl(whole)
+        assert refused.error["sqlstate"] == state, refused.body
+        told = refused.error["details"][0]
+        assert (told["statement"], told["env"]) == (statement, env)
+        if state == "42704":
+            assert refused.error["position"] == whole.index("nothing") + 1
+    for env in ("prod", "test"):
+        for name in "abc":
+            assert await twin.code(f"SELECT * FROM {name}", env=env) != 0
+    assert await twin.code("SELECT * FROM here") == 0
+
+
 @pytest.mark.parametrize("dml", ["SELECT log_it()", "SELECT * FROM logging"])
 @pytest.mark.parametrize("audience", [{}, ALICE])
 async def test_a_select_that_writes_is_kept_once(
