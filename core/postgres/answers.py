@@ -145,6 +145,10 @@ class Description:
         self._inside = 0
         self.is_complete = self.is_retyped = self.differs = False
 
+    @property
+    def has_changed(self) -> bool:
+        return self.is_retyped or self.differs
+
     def take(self, data: bytes) -> bytes:
         """Take what describes; gives what is the driver's."""
         if self._part:

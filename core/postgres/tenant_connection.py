@@ -1,7 +1,6 @@
 """The one way of a tenant's SQL: a statement a message, all values as text, nothing else sent."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.protocol import NO_TIMEOUT
-from asyncpg.protocol.protocol import BUILTIN_TYPE_OID_MAP, PreparedStatementState
+from asyncpg.protocol.protocol import PreparedStatementState
 
 from core.errors import (
     InvalidParameter,
@@ -22,6 +21,7 @@ from core.postgres.answers import Answers, AnswersBehind, Description
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
 from core.postgres.joined_writes import JoinedWrites
+from core.postgres.known_statements import KnownStatement, KnownStatements
 from core.postgres.type_book import DESCRIBE, PostgresType, TypeBook
 from core.postgres.values import Column, JsonValue, Row, encode_all
 
@@ -31,8 +31,6 @@ CANCEL_GRACE = 2.0
 # Parse and Describe are followed by no Sync; the shortest time limit that is still sent and then
 # cancelled leaves the session in a known state.
 SHORTEST_TIMEOUT = 0.001
-# Statements that a session remembers, and how long they are at most.
-REMEMBERED, REMEMBERED_CHARACTERS = 32, 4_000
 # What the event loop takes from a socket at once, be it many rows.
 READ_AT_ONCE = 262_144
 
@@ -65,20 +63,6 @@ class Utility:
 
     text: str
     ahead: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """A statement that was described before.
-
-    Args:
-        prepared: the driver's, which reads the rows by it.
-        parameters: the types of its parameters.
-    """
-
-    prepared: Any
-    columns: tuple[Column, ...]
-    parameters: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +127,7 @@ class TenantConnection(asyncpg.Connection):
     is_cut_off = False
     # The driver's own, which its type stubs leave out.
     _loop: asyncio.AbstractEventLoop
+    _params: Any
     _protocol: Any
     _transport: JoinedWrites
     _stmt_exclusive_section: Any
@@ -160,15 +145,17 @@ class TenantConnection(asyncpg.Connection):
         self._begun = Answers()
         # Whether a transaction was begun of which the driver may not know.
         self._is_open = False
-        self._remembered: OrderedDict[str, Remembered] = OrderedDict()
+        # What sessions of the same logins share.
+        self.known = KnownStatements()
+        self._user: str = self._params.user
         # Whether a statement went out to be executed along with the transaction's beginning.
         self._sent_whole = False
         # What comes for that which ends the transaction along with a statement; None: nothing does.
         self.end: AnswersBehind | None = None
         # How many of those of `run_utilities` are done.
         self.utilities_done = 0
-        # All others have no codec, and get one when they are met.
-        self._take_as_text(BUILTIN_TYPE_OID_MAP)
+        # The types whose values come as text.
+        self._as_text: set[int] = set()
 
     def begin_with(self, message: str) -> None:
         """Begin a transaction along with the next statement, in the same round trip; an `execute`
@@ -453,22 +440,21 @@ class TenantConnection(asyncpg.Connection):
         key: str | None,
     ) -> list[Outcome]:
         deadline = self._deadline(timeout)
-        known = None if key is None else self._remembered.pop(key, None)
-        encoded = None
-        if known is not None:
+        known = None if key is None else self.known.get(self._user, key)
+        encoded = description = None
+        if known is not None and not self.types.unknown(known.types):
             # Where the parameters do not fit, their types may be others by now.
             with suppress(InvalidParameter):
                 encoded = self._encoded(known, parameter_lists, by_value=bool(behind))
-        if known is None or encoded is None:
+        if known is not None and encoded is not None:
+            description = self._send_known(statement, known)
+        else:
             known = self._described(await self._prepare_first(statement, deadline))
             try:
                 encoded = self._encoded(known, parameter_lists)
             except BaseException:
                 await self._protocol.close_statement(known.prepared, NO_TIMEOUT)
                 raise
-            description = None
-        else:
-            description = self._send_remembered(statement, known)
         last, outcomes = len(encoded) - 1, []
         try:
             for place, texts in enumerate(encoded):
@@ -476,22 +462,21 @@ class TenantConnection(asyncpg.Connection):
                 outcome = await self._execute_prepared(
                     known.prepared, known.columns, texts, row_limit, deadline, ending
                 )
-                self._check_remembered(description, has_ended=bool(ending))
+                self._check_known(description, has_ended=bool(ending))
                 outcomes.append(outcome)
         except asyncpg.PostgresError:
-            self._check_remembered(description, has_ended=False)
+            self._check_known(description, has_ended=False)
             raise
         finally:
             # Where the driver has sent nothing.
             self._transport.release()
-        still_holds = description is None or not description.is_retyped
-        if key is not None and len(key) <= REMEMBERED_CHARACTERS and still_holds:
-            self._remembered[key] = known
-            if len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
+            if key is not None and description is not None and description.has_changed:
+                self.known.forget(self._user, key)
+        if key is not None and description is None:
+            self.known.put(self._user, key, known)
         return outcomes
 
-    def _check_remembered(self, description: Description | None, *, has_ended: bool) -> None:
+    def _check_known(self, description: Description | None, *, has_ended: bool) -> None:
         """
         Args:
             has_ended: its parameters were read as what they are by now, and that is kept.
@@ -502,12 +487,12 @@ class TenantConnection(asyncpg.Connection):
         if description.differs or (description.is_retyped and not has_ended):
             raise DescriptionChanged
 
-    def _described(self, prepared: Any) -> Remembered:
+    def _described(self, prepared: Any) -> KnownStatement:
         parameters = tuple(type_.oid for type_ in prepared._get_parameters())
-        return Remembered(prepared, self._columns(prepared), parameters)
+        return KnownStatement(prepared, self._columns(prepared), parameters)
 
     def _encoded(
-        self, known: Remembered, parameter_lists: ParameterLists, *, by_value: bool = False
+        self, known: KnownStatement, parameter_lists: ParameterLists, *, by_value: bool = False
     ) -> list[list[str | None]]:
         """The texts of the parameters.
 
@@ -527,7 +512,7 @@ class TenantConnection(asyncpg.Connection):
             raise InvalidParameter
         return [encode_all(values, known.parameters, types) for values in lists]
 
-    def _send_remembered(self, statement: str, known: Remembered) -> Description:
+    def _send_known(self, statement: str, known: KnownStatement) -> Description:
         """Send the beginning, and what has the statement parsed and described, along with its
         execution."""
         self._check_not_ended()
@@ -585,7 +570,7 @@ class TenantConnection(asyncpg.Connection):
                 break
             if not await self._learn(missing, deadline):
                 break
-        prepared._init_codecs()
+        self._init_codecs(prepared)
         return prepared
 
     async def _execute_prepared(
@@ -652,7 +637,7 @@ class TenantConnection(asyncpg.Connection):
                 self._remaining(deadline),
                 record_class=self._protocol.get_record_class(),
             )
-            self._describe._init_codecs()
+            self._init_codecs(self._describe)
         else:
             # Its columns are known; parsed again along with its execution, it is one round trip.
             self._describe.mark_unprepared()
@@ -662,10 +647,17 @@ class TenantConnection(asyncpg.Connection):
         )
         return rows
 
+    def _init_codecs(self, prepared: Any) -> None:
+        self._take_as_text(type_.oid for type_ in prepared._get_parameters())
+        self._take_as_text(type_.oid for _, type_ in prepared._get_attributes())
+        prepared._init_codecs()
+
     def _take_as_text(self, oids: Iterable[int]) -> None:
         settings = self._protocol.get_settings()
         for oid in oids:
-            settings.set_builtin_type_codec(oid, "text", "pg_catalog", "scalar", "text", "text")
+            if oid not in self._as_text:
+                self._as_text.add(oid)
+                settings.set_builtin_type_codec(oid, "text", "pg_catalog", "scalar", "text", "text")
 
     def _deadline(self, timeout: float | None) -> float | None:
         return None if timeout is None else self._loop.time() + timeout

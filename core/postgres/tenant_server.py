@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import DatabaseUnavailable
+from core.postgres.known_statements import KnownStatements
 from core.postgres.server_login import ServerLogin
 from core.postgres.tenant_connection import CANCEL_GRACE, TenantConnection
 
@@ -47,6 +48,7 @@ class TenantServer:
         cancel_grace: float = CANCEL_GRACE,
     ) -> None:
         self._byte_limit, self._cancel_grace = byte_limit, cancel_grace
+        self._known = KnownStatements()
         given = server_settings or {}
         self._login = ServerLogin(
             dsn,
@@ -77,4 +79,5 @@ class TenantServer:
             raise DatabaseUnavailable from error
         connection.byte_limit = self._byte_limit
         connection.cancel_grace = self._cancel_grace
+        connection.known = self._known
         return connection

@@ -51,7 +51,7 @@ GRACE, UNDO = 1.0, 5.0
 # Rows times columns from which values are made in a thread, to let other calls go on.
 LARGE = 5_000
 GENERATED_ALWAYS = "428C9"
-DIVISION_BY_ZERO = "22012"
+NOT_A_BOOLEAN = "22P02"
 # A policy that is there by now, a table whose row in the catalog was written by another.
 OPENED_MEANWHILE = ("42710", "XX000")
 CHANGES = frozenset({Kind.INSERT, Kind.UPDATE, Kind.DELETE, Kind.MERGE})
@@ -67,10 +67,8 @@ FAILURES = (
     OSError,
 )
 # Refused where the transaction has written anything, by whatever function or view.
-UNWRITTEN = (
-    "SELECT 1 OPERATOR(pg_catalog./)"
-    " (pg_catalog.pg_current_xact_id_if_assigned() IS NULL)::pg_catalog.int4"
-)
+# The number of a transaction is no boolean. New sessions look up no operator for it.
+UNWRITTEN = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text::pg_catalog.bool"
 # A row of an INSERT's text gives an id, in a message of about so many bytes for each of its own.
 ANSWER_GROWTH = 20
 TAKE_LISTS = frozenset({Type.ARRAY, Type.JSON, Type.VECTOR})
@@ -419,7 +417,7 @@ def _refusals(run: Run) -> Iterator[None]:
         raise refused.__cause__ or refused from None
     except RefusedBehind as refused:
         is_select = run.statement is not None and run.statement.kind is Kind.SELECT
-        if is_select and sqlstate(refused.__cause__ or refused) == DIVISION_BY_ZERO:
+        if is_select and sqlstate(refused.__cause__ or refused) == NOT_A_BOOLEAN:
             raise _HasWrittenError from None
         run.statement = None
         raise refused.__cause__ or refused from None

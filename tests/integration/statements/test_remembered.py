@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.postgres.tenant_connection import REMEMBERED, TenantConnection
+from core.postgres.tenant_connection import TenantConnection
 from tests.integration.statements.conftest import Owner, Worker
 from tests.integration.statements.test_endings import backends
 from tests.integration.statements.test_one_trip import LOG
@@ -270,12 +270,43 @@ async def test_values_of_the_databases_own_types(twin: Twin) -> None:
     assert refused.error["sqlstate"] == "22P02"
 
 
-async def test_more_statements_than_a_session_remembers(twin: Twin, prepared: list[str]) -> None:
-    texts = [f"SELECT $1::int AS c{number}" for number in range(REMEMBERED + 5)]
-    for _ in range(2):
-        for number, text in enumerate(texts):
-            assert await twin.rows(text, params=[number]) == [{f"c{number}": number}]
-    assert len(prepared) == 2 * len(texts)
+async def test_what_one_session_has_learned_all_of_its_login_know(
+    twin: Twin, worker: Worker, prepared: list[str]
+) -> None:
+    every = "SELECT $1::int AS n, body FROM notes"
+    async with worker(sql_sessions=3) as (app, api):
+        here = replace(twin, api=api)
+        await here.rows("INSERT INTO notes (uid, body) VALUES ('a', 'b')")
+        await here.rows(every, params=[0])
+        assert len(prepared) == 2
+        # Of one statement at once, in three sessions, two of them new.
+        calls = [here.rows(every, params=[n]) for n in range(3)]
+        found = await asyncio.gather(*calls)
+        assert found == [[{"n": n, "body": "b"}] for n in range(3)]
+        assert len(prepared) == 2
+        assert app.state.services.sessions.total == 3
+        # The old sessions are gone, and what they have learned is not.
+        app.state.services.sessions.close_idle()
+        assert await here.rows(every, params=[7]) == [{"n": 7, "body": "b"}]
+        assert len(prepared) == 2
+        # An end user's login is another.
+        await here.rows("SELECT body FROM notes WHERE n = $1", params=[1])
+        await here.rows("SELECT body FROM notes WHERE n = $1", params=[1], **ALICE)
+        assert len(prepared) == 4
+
+
+async def test_types_that_a_new_session_has_not_met_are_described_again(
+    twin: Twin, worker: Worker, prepared: list[str]
+) -> None:
+    await twin.make("CREATE TYPE mood AS ENUM ('sad', 'ok')", env="prod", **{"as": "owner"})
+    await twin.make("CREATE TABLE t (m mood)", env="prod")
+    async with worker() as (app, api):
+        here = replace(twin, api=api)
+        for n in range(1, 4):
+            assert await here.code("INSERT INTO t VALUES ($1)", params=["ok"]) == 0
+            assert await here.rows("SELECT m FROM t LIMIT $1", params=[1]) == [{"m": "ok"}]
+            assert len(prepared) == 1 + n
+            app.state.services.sessions.close_idle()
 
 
 async def test_a_later_statement_of_a_call(twin: Twin, prepared: list[str]) -> None:
