@@ -141,6 +141,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         with suppress(Exception):
             await leases.release()
         services.sessions.close_idle()
+        services.tenant_server.close()
         await monitor.close()
         await services.database.close()
         if services.tracing is not None:

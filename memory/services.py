@@ -72,6 +72,7 @@ class Services:
     tracing: "Tracing | None" = None
     runner: OperationRunner = field(init=False)
     known_keys: KeyCache = field(init=False)
+    tenant_server: TenantServer = field(init=False)
     sessions: TenantSessions = field(init=False)
     directory: Directory = field(init=False)
     journal: Journal = field(default_factory=Journal)
@@ -112,6 +113,7 @@ class Services:
             server_settings=session_settings(settings),
             timeout=settings.connect_timeout,
             byte_limit=settings.sql_byte_limit,
+            prepares=True,
         )
 
         async def log_in(login: str) -> TenantConnection:
@@ -131,6 +133,7 @@ class Services:
         recovery = Recovery(directory, self._renew_logins)
         streams, rows = Streams(executor, settings), ExportedRows(executor, settings)
         parts = {
+            "tenant_server": server,
             "sessions": sessions,
             "directory": directory,
             "statements": StatementService(directory, executor, streams, judge, journal, recovery),

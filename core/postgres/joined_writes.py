@@ -6,6 +6,7 @@ that gives it one.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -87,10 +88,19 @@ class _Shim(asyncio.Protocol):
 
 
 class JoiningLoop:
-    """An event loop, for the driver, whose connections have such transports."""
+    """An event loop, for the driver, whose connections have such transports.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        take_socket: gives one that is connected to where the driver wants to, if there is one.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        take_socket: Callable[[], socket.socket | None] = lambda: None,
+    ) -> None:
         self.inner = loop
+        self._take_socket = take_socket
         # What the driver calls for each statement.
         self.create_future = loop.create_future
         self.call_later = loop.call_later
@@ -98,6 +108,8 @@ class JoiningLoop:
     async def create_connection(
         self, factory: Callable[[], Any], *given: Any, **options: Any
     ) -> tuple[JoinedWrites, Any]:
+        if (connected := self._take_socket()) is not None:
+            given, options = (), {**options, "sock": connected}
         _, shim = await self.inner.create_connection(lambda: _Shim(factory()), *given, **options)
         return shim.transport, shim.inner
 

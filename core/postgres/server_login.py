@@ -9,6 +9,7 @@ import asyncpg
 from asyncpg import connect_utils
 
 from core.postgres.joined_writes import JoiningLoop
+from core.postgres.spare_socket import SpareSocket
 
 # Seconds until certificates, and whatever else a URL refers to, are read again. The driver takes
 # a millisecond of the event loop's time for it.
@@ -41,11 +42,20 @@ class ServerLogin(Generic[C]):
 
     Args:
         timeout: seconds for a login.
+        spare: where the socket for the next login is kept; None: there is none.
         options: of `asyncpg.connect`.
     """
 
-    def __init__(self, dsn: str, connection_class: type[C], timeout: float, **options: Any) -> None:
-        self._class, self._timeout = connection_class, timeout
+    def __init__(
+        self,
+        dsn: str,
+        connection_class: type[C],
+        timeout: float,
+        *,
+        spare: SpareSocket | None = None,
+        **options: Any,
+    ) -> None:
+        self._class, self._timeout, self._spare = connection_class, timeout, spare
         self._asked: dict[str, Any] = {"dsn": dsn, **options}
         self._known: tuple[list[Any], Any, Any] | None = None
         self._known_until = 0.0
@@ -63,6 +73,9 @@ class ServerLogin(Generic[C]):
             options: dict[str, Any] = {**self._asked, **login, "timeout": self._timeout}
             found: C = await asyncpg.connect(loop=loop, connection_class=self._class, **options)
             return found
+        is_tcp = isinstance(addresses[0], tuple)
+        if self._spare is not None and is_tcp:
+            loop = JoiningLoop(loop.inner, self._spare.take)
         try:
             async with asyncio.timeout(self._timeout):
                 connection: C = await DRIVER._connect_addr(
@@ -75,6 +88,13 @@ class ServerLogin(Generic[C]):
                 )
         except DRIVER._NextHostSignal as signal:
             raise signal.__cause__ or signal from None
+        protocol: Any = connection._protocol  # type: ignore[attr-defined]
+        if parameters.sslmode is connect_utils.SSLMode.prefer and not protocol.is_ssl:
+            # The server has no TLS, and need not be asked for it each time.
+            plain = parameters._replace(ssl=None, sslmode=connect_utils.SSLMode.disable)
+            self._known = addresses, plain, config
+        if self._spare is not None and is_tcp:
+            self._spare.prepare(*addresses[0])
         return connection
 
     def _read(self) -> tuple[list[Any], Any, Any]:

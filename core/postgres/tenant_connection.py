@@ -550,6 +550,8 @@ class TenantConnection(asyncpg.Connection):
 
     def _check_not_ended(self) -> None:
         if self._incoming.is_ended:
+            # Whoever takes another must not get this one again.
+            super().terminate()
             raise asyncpg.ConnectionDoesNotExistError("the session was ended")
 
     def _raise_failure(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from core.errors import DatabaseUnavailable
 from core.postgres.known_statements import KnownStatements
 from core.postgres.server_login import ServerLogin
+from core.postgres.spare_socket import SpareSocket
 from core.postgres.tenant_connection import CANCEL_GRACE, TenantConnection
 
 # How the text forms look that core.postgres.values reads.
@@ -36,6 +37,7 @@ class TenantServer:
     Args:
         timeout: seconds for the login, and for statements that do not go through `run`.
         byte_limit: what one `run` or `run_many` may answer, as PostgreSQL's messages.
+        prepares: after a login it connects once more, for the next one; `close` ends that.
     """
 
     def __init__(
@@ -46,18 +48,26 @@ class TenantServer:
         timeout: float,
         byte_limit: int,
         cancel_grace: float = CANCEL_GRACE,
+        prepares: bool = False,
     ) -> None:
         self._byte_limit, self._cancel_grace = byte_limit, cancel_grace
         self._known = KnownStatements()
         given = server_settings or {}
+        self._spare = SpareSocket() if prepares else None
         self._login = ServerLogin(
             dsn,
             TenantConnection,
             timeout,
+            spare=self._spare,
             statement_cache_size=0,
             command_timeout=timeout,
             server_settings={"timezone": "UTC", "jit": "off", **given, **TEXT_FORMS},
         )
+
+    def close(self) -> None:
+        """Give up what was prepared for the next login."""
+        if self._spare is not None:
+            self._spare.close()
 
     async def log_in(
         self, user: str | None = None, password: str | None = None

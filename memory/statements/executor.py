@@ -66,9 +66,11 @@ FAILURES = (
     asyncpg.InternalClientError,
     OSError,
 )
-# Refused where the transaction has written anything, by whatever function or view.
-# The number of a transaction is no boolean. New sessions look up no operator for it.
-UNWRITTEN = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text::pg_catalog.bool"
+# Refused where the transaction has written anything, by whatever function or view: its number is no
+# boolean, for which a new session has no operator to look up.
+UNWRITTEN = (
+    f"{UNLOCK}, pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text::pg_catalog.bool"
+)
 # A row of an INSERT's text gives an id, in a message of about so many bytes for each of its own.
 ANSWER_GROWTH = 20
 TAKE_LISTS = frozenset({Type.ARRAY, Type.JSON, Type.VECTOR})
@@ -230,15 +232,16 @@ class Executor:
         be refused, when it has to be undone."""
         if not run.mode.keeps or run.ends_apart or run.place.is_lent:
             return ""
+        ending = (*after, "COMMIT", UNLOCK)
         if statement.kind is Kind.SELECT:
             only_reads = all(each.statement.only_reads for each in run.results)
-            is_short, after = only_reads and statement.only_reads, (UNWRITTEN,)
+            is_short, ending = only_reads and statement.only_reads, (UNWRITTEN, "COMMIT")
         elif statement.kind is Kind.INSERT and not statement.returning:
             longest = (len(statement.sql) + _length(params)) * ANSWER_GROWTH
             is_short = statement.lists_rows and longest < self._settings.sql_byte_limit
         else:
             is_short = not statement.returning
-        return "; ".join((*after, "COMMIT", UNLOCK)) if is_short else ""
+        return "; ".join(ending) if is_short else ""
 
     async def act_in(self, session: TenantConnection, run: Run, environment: Environment) -> None:
         """Go on in another environment of the database, as its owner."""
