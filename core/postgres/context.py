@@ -22,6 +22,8 @@ FORGET = (
 )
 # Locks that outlive the transaction could be of the service's own numbers.
 UNLOCK = "SELECT pg_catalog.pg_advisory_unlock_all()"
+# A limit that a call leaves must not meet the next one's beginning before there is a transaction.
+LIFT = "RESET ALL"
 
 
 def session_settings(settings: Settings) -> Mapping[str, str]:

@@ -22,6 +22,8 @@ class JoinedWrites:
         self._held = b""
         self._following = b""
         self._is_joining = False
+        # Whether what is written is not sent.
+        self.is_muted = False
 
     def join(self) -> None:
         """Send what is written next in one write, as soon as it ends with a Sync."""
@@ -47,6 +49,8 @@ class JoinedWrites:
             self.write(b"")
 
     def write(self, data: Any) -> None:
+        if self.is_muted:
+            return
         if self._held:
             data, self._held = b"".join((self._held, data)), b""
         if self._is_joining:
@@ -109,8 +113,16 @@ class JoiningLoop:
         self, factory: Callable[[], Any], *given: Any, **options: Any
     ) -> tuple[JoinedWrites, Any]:
         if (connected := self._take_socket()) is not None:
-            given, options = (), {**options, "sock": connected}
-        _, shim = await self.inner.create_connection(lambda: _Shim(factory()), *given, **options)
+            host = {"server_hostname": given[0]} if options.get("ssl") else {}
+            given, options = (), {**options, **host, "sock": connected}
+        try:
+            _, shim = await self.inner.create_connection(
+                lambda: _Shim(factory()), *given, **options
+            )
+        except BaseException:
+            if connected is not None:
+                connected.close()
+            raise
         return shim.transport, shim.inner
 
     async def create_unix_connection(

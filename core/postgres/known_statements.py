@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from core.postgres.values import Column
 
@@ -16,11 +15,9 @@ class KnownStatement:
     """A statement that was described before.
 
     Args:
-        prepared: the driver's, which reads the rows by it, in whatever session.
         parameters: the types of its parameters.
     """
 
-    prepared: Any
     columns: tuple[Column, ...]
     parameters: tuple[int, ...]
 

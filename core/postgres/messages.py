@@ -3,6 +3,8 @@
 https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
 
+from collections.abc import Sequence
+
 # A Bind without parameters and formats, an Execute for all rows, a Sync.
 BIND_AND_EXECUTE = b"B\0\0\0\x0c" + b"\0" * 8 + b"E\0\0\0\x09" + b"\0" * 5 + b"S\0\0\0\4"
 
@@ -16,6 +18,27 @@ def query(message: str) -> bytes:
 def parsing(statement: str) -> bytes:
     """PostgreSQL's messages that parse and describe a statement without a name."""
     return _parse(statement) + b"D\0\0\0\6S\0"
+
+
+def description(parameters: Sequence[int], columns: Sequence[tuple[str, int]]) -> bytes:
+    """What PostgreSQL answers to these two.
+
+    Args:
+        parameters: the oids of their types.
+        columns: names and types' oids.
+    """
+    types = b"".join(oid.to_bytes(4, "big") for oid in parameters)
+    fields = b"".join(
+        # Of no table; the type; its length, its modifier and the format, which nobody asks for.
+        name.encode() + b"\0" + bytes(6) + oid.to_bytes(4, "big") + bytes(8)
+        for name, oid in columns
+    )
+    described = [
+        (b"1", b""),
+        (b"t", len(parameters).to_bytes(2, "big") + types),
+        (b"T", len(columns).to_bytes(2, "big") + fields) if columns else (b"n", b""),
+    ]
+    return b"".join(kind + (len(body) + 4).to_bytes(4, "big") + body for kind, body in described)
 
 
 def executing(statement: str) -> bytes:

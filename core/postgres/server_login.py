@@ -86,8 +86,12 @@ class ServerLogin(Generic[C]):
                     connection_class=self._class,
                     record_class=asyncpg.Record,
                 )
-        except DRIVER._NextHostSignal as signal:
-            raise signal.__cause__ or signal from None
+        except BaseException as error:
+            # It may want TLS by now.
+            self._known = None
+            if isinstance(error, DRIVER._NextHostSignal):
+                raise error.__cause__ or error from None
+            raise
         protocol: Any = connection._protocol  # type: ignore[attr-defined]
         if parameters.sslmode is connect_utils.SSLMode.prefer and not protocol.is_ssl:
             # The server has no TLS, and need not be asked for it each time.

@@ -21,6 +21,7 @@ class SpareSocket:
         self._socket: socket.socket | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._giving_up: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     def take(self) -> socket.socket | None:
         """The socket, if there is one that the server has not closed; its user closes it."""
@@ -34,12 +35,19 @@ class SpareSocket:
 
     def prepare(self, host: str, port: int) -> None:
         """Connect, in the background; to where it fails, the next login fails as well."""
+        if self._is_closed:
+            return
         if self._socket is None and (self._preparing is None or self._preparing.done()):
             self._preparing = asyncio.create_task(self._connect(host, port))
 
     def close(self) -> None:
+        """Give up what there is; nothing is prepared any more."""
+        self._is_closed = True
         if self._preparing is not None:
             self._preparing.cancel()
+        self._give_up()
+
+    def _give_up(self) -> None:
         if (left := self.take()) is not None:
             left.close()
 
@@ -58,7 +66,9 @@ class SpareSocket:
                 made.close()
                 raise
             self._socket = made
-            self._giving_up = loop.call_later(self._seconds, self.close)
+            self._giving_up = loop.call_later(self._seconds, self._give_up)
+            if self._is_closed:
+                self._give_up()
 
 
 def _is_quiet(found: socket.socket) -> bool:

@@ -1,6 +1,7 @@
 """The one way of a tenant's SQL: a statement a message, all values as text, nothing else sent."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ CANCEL_GRACE = 2.0
 # Parse and Describe are followed by no Sync; the shortest time limit that is still sent and then
 # cancelled leaves the session in a known state.
 SHORTEST_TIMEOUT = 0.001
+# The driver's statements that a session keeps.
+PREPARED = 32
+# Said before a text that other than ASCII is in, where code may have run since the encoding was
+# looked at; itself it reads alike in all encodings.
+READ_AS_SENT = "SET LOCAL client_encoding = 'UTF8'"
 # What the event loop takes from a socket at once, be it many rows.
 READ_AT_ONCE = 262_144
 
@@ -105,10 +111,12 @@ class _Ahead:
             tag for tag, is_own in zip(self.answers.tags, self._own, strict=False) if not is_own
         ]
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether what failed, if anything did, is the service's own."""
-        return self._own[len(self.answers.tags)]
+    def raise_failure(self) -> None:
+        failure = self.answers.failure
+        if failure is not None and self._own[len(self.answers.tags)]:
+            raise RefusedAhead from failure
+        if failure is not None:
+            raise failure from None
 
 
 class TenantConnection(asyncpg.Connection):
@@ -145,8 +153,10 @@ class TenantConnection(asyncpg.Connection):
         self._begun = Answers()
         # Whether a transaction was begun of which the driver may not know.
         self._is_open = False
-        # What sessions of the same logins share.
+        # What sessions of the same logins share, and what the driver reads by it in this one: in a
+        # state of its own, for that follows the session's encoding.
         self.known = KnownStatements()
+        self._prepared: OrderedDict[str, tuple[KnownStatement, Any]] = OrderedDict()
         self._user: str = self._params.user
         # Whether a statement went out to be executed along with the transaction's beginning.
         self._sent_whole = False
@@ -274,6 +284,10 @@ class TenantConnection(asyncpg.Connection):
         for each in utilities:
             self._check_encoding(each.text)
         *_, last = utilities
+        if self.uses > 1:
+            # Limits that an earlier call has left may end the beginning before there is a
+            # transaction, and what is behind it would be done without one.
+            await self.begin_now()
         return await self._bounded(last.text, self._run_undescribed, utilities, behind, timeout)
 
     async def _bounded(self, statement: str, send: Callable[..., Awaitable[T]], *given: Any) -> T:
@@ -327,29 +341,29 @@ class TenantConnection(asyncpg.Connection):
         execution = self._execute_prepared(prepared, (), (), 0, self._deadline(timeout), behind)
         try:
             last = await execution
-        except asyncpg.PostgresError:
+        except (asyncpg.PostgresError, RefusedBehind):
             self._raise_failure()
-            if ahead.answers.failure is None:
-                raise
-            if ahead.is_refused:
-                raise RefusedAhead from ahead.answers.failure
-            raise ahead.answers.failure from None
+            ahead.raise_failure()
+            raise
         finally:
             self._transport.release()
             self.utilities_done = len(ahead.tags)
         self._raise_failure()
+        ahead.raise_failure()
         self.utilities_done = len(utilities)
         return [*(Outcome((), (), tag, complete=True) for tag in ahead.tags), last]
 
     def _send_ahead(self, utilities: Sequence[Utility]) -> "_Ahead":
         """Send all but the last one itself along with what the driver is about to send."""
         self._check_not_ended()
-        requests = [
-            request
-            for each in utilities
-            for request in ((each.ahead, True), (each.text, False))
-            if request[0]
-        ][:-1]
+        requests: list[tuple[str, bool]] = []
+        for place, each in enumerate(utilities):
+            ahead_of_it = [each.ahead] if each.ahead else []
+            if place and not each.text.isascii():
+                ahead_of_it.append(READ_AS_SENT)
+            requests += ((text, True) for text in ahead_of_it)
+            requests.append((each.text, False))
+        del requests[-1]
         if self._beginning:
             self._send_beginning()
             self._sent_whole = True
@@ -440,41 +454,81 @@ class TenantConnection(asyncpg.Connection):
         key: str | None,
     ) -> list[Outcome]:
         deadline = self._deadline(timeout)
-        known = None if key is None else self.known.get(self._user, key)
+        known, prepared = self._recall(key)
         encoded = description = None
         if known is not None and not self.types.unknown(known.types):
             # Where the parameters do not fit, their types may be others by now.
             with suppress(InvalidParameter):
                 encoded = self._encoded(known, parameter_lists, by_value=bool(behind))
         if known is not None and encoded is not None:
+            if prepared is None:
+                prepared = await self._prepare_known(statement, known)
             description = self._send_known(statement, known)
         else:
-            known = self._described(await self._prepare_first(statement, deadline))
+            prepared = await self._prepare_first(statement, deadline)
+            known = self._described(prepared)
             try:
                 encoded = self._encoded(known, parameter_lists)
             except BaseException:
-                await self._protocol.close_statement(known.prepared, NO_TIMEOUT)
+                await self._protocol.close_statement(prepared, NO_TIMEOUT)
                 raise
         last, outcomes = len(encoded) - 1, []
         try:
             for place, texts in enumerate(encoded):
                 ending = behind if place == last else ""
                 outcome = await self._execute_prepared(
-                    known.prepared, known.columns, texts, row_limit, deadline, ending
+                    prepared, known.columns, texts, row_limit, deadline, ending
                 )
                 self._check_known(description, has_ended=bool(ending))
                 outcomes.append(outcome)
-        except asyncpg.PostgresError:
+        except (asyncpg.PostgresError, RefusedBehind):
             self._check_known(description, has_ended=False)
             raise
         finally:
             # Where the driver has sent nothing.
             self._transport.release()
             if key is not None and description is not None and description.has_changed:
+                self._prepared.pop(key, None)
                 self.known.forget(self._user, key)
-        if key is not None and description is None:
-            self.known.put(self._user, key, known)
+        if key is not None and (description is None or not description.has_changed):
+            self._remember(key, known, prepared, is_new=description is None)
         return outcomes
+
+    def _recall(self, key: str | None) -> tuple[KnownStatement | None, Any]:
+        """What is known of a statement, and the driver's, if this session has it."""
+        if key is None:
+            return None, None
+        return self._prepared.get(key) or (self.known.get(self._user, key), None)
+
+    def _remember(self, key: str, known: KnownStatement, prepared: Any, *, is_new: bool) -> None:
+        if is_new:
+            self.known.put(self._user, key, known)
+        self._prepared[key] = known, prepared
+        self._prepared.move_to_end(key)
+        if len(self._prepared) > PREPARED:
+            self._prepared.popitem(last=False)
+
+    async def _prepare_known(self, statement: str, known: KnownStatement) -> Any:
+        """The driver's statement, as if PostgreSQL had described it; nothing is sent."""
+        await self._protocol._wait_for_cancellation(NO_TIMEOUT)
+        columns = [(each.name, each.type_oid) for each in known.columns]
+        preparing = self._protocol.prepare(
+            "", statement, NO_TIMEOUT, record_class=self._protocol.get_record_class()
+        )
+        self._transport.is_muted = True
+        try:
+            # It waits for an answer, gets it, and returns, without a turn of the loop.
+            preparing.send(None)
+            self._protocol.data_received(messages.description(known.parameters, columns))
+            preparing.send(None)
+        except StopIteration as returned:
+            prepared = returned.value
+        else:
+            raise asyncpg.InternalClientError("the driver waits for more than a description")
+        finally:
+            self._transport.is_muted = False
+        self._init_codecs(prepared)
+        return prepared
 
     def _check_known(self, description: Description | None, *, has_ended: bool) -> None:
         """
@@ -489,7 +543,7 @@ class TenantConnection(asyncpg.Connection):
 
     def _described(self, prepared: Any) -> KnownStatement:
         parameters = tuple(type_.oid for type_ in prepared._get_parameters())
-        return KnownStatement(prepared, self._columns(prepared), parameters)
+        return KnownStatement(self._columns(prepared), parameters)
 
     def _encoded(
         self, known: KnownStatement, parameter_lists: ParameterLists, *, by_value: bool = False
@@ -684,8 +738,7 @@ class TenantConnection(asyncpg.Connection):
         In some encodings a byte of one of our UTF-8 characters takes a following backslash with
         it, and a literal ends elsewhere.
         """
-        settings: Any = self._protocol.get_settings()
-        if settings.client_encoding != "UTF8":
+        if not self._reads_utf8:
             self.terminate()
             raise InvalidRequest("client_encoding can't be anything but UTF8")
         if "\0" in statement:
@@ -699,6 +752,16 @@ class TenantConnection(asyncpg.Connection):
     def terminate(self) -> None:
         self.is_cut_off = self.is_cut_off or not self.is_closed()
         super().terminate()
+
+    @property
+    def _reads_utf8(self) -> bool:
+        settings: Any = self._protocol.get_settings()
+        return bool(settings.client_encoding == "UTF8")
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether another call may begin in it."""
+        return not self.is_closed() and not self.is_in_transaction() and self._reads_utf8
 
     def is_in_transaction(self) -> bool:
         # The driver's own asks the protocol, which a closed connection has no more.

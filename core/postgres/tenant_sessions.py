@@ -68,7 +68,7 @@ class TenantSessions:
 
     @asynccontextmanager
     async def session(self, login: str) -> AsyncIterator[TenantConnection]:
-        """A session of the login; one that is left inside a transaction is not used again.
+        """A session of the login; one that is left as no other may get it is not used again.
 
         Raises:
             SessionsExhausted: none became free in time.
@@ -153,7 +153,7 @@ class TenantSessions:
                 self._waiting.remove(entry)
 
     def _give_back(self, login: str, connection: TenantConnection) -> None:
-        if connection.is_closed() or connection.is_in_transaction():
+        if not connection.is_reusable:
             connection.terminate()
             self._forget(login)
             if connection.is_cut_off:

@@ -112,19 +112,19 @@ class OperationRunner:
 
     async def keep(self) -> None:
         """Beat and sweep until cancelled."""
-        stalled = False
+        since = time.time()
         while True:
             try:
                 await self._beat()
-                if not stalled:
+                # What has stopped this worker (a machine that slept, a clock that was set) has
+                # stopped the others as well: before they are taken for dead they get the time of
+                # a beat.
+                if time.time() - since <= self._lease / 2:
                     await self.sweep()
             except AppError as error:
                 log.warning("operations could not be looked after", cause=repr(error))
-            asleep_at = time.time()
+            since = time.time()
             await asyncio.sleep(self._lease / 4)
-            # What stopped this worker (a machine that slept, a clock that was set) has stopped the
-            # others as well: before they are taken for dead they get the time of a beat.
-            stalled = time.time() - asleep_at > self._lease / 2
 
     async def beat_while_running(self) -> None:
         """Beat until cancelled, while a sweep may take long."""

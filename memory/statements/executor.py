@@ -11,6 +11,7 @@ import asyncpg
 
 from core.errors import AppError, StatementTimeout
 from core.postgres.context import (
+    LIFT,
     NOBODY,
     UNLOCK,
     acting,
@@ -232,10 +233,10 @@ class Executor:
         be refused, when it has to be undone."""
         if not run.mode.keeps or run.ends_apart or run.place.is_lent:
             return ""
-        ending = (*after, "COMMIT", UNLOCK)
+        ending = (*after, "COMMIT", UNLOCK, LIFT)
         if statement.kind is Kind.SELECT:
             only_reads = all(each.statement.only_reads for each in run.results)
-            is_short, ending = only_reads and statement.only_reads, (UNWRITTEN, "COMMIT")
+            is_short, ending = only_reads and statement.only_reads, (UNWRITTEN, "COMMIT", LIFT)
         elif statement.kind is Kind.INSERT and not statement.returning:
             longest = (len(statement.sql) + _length(params)) * ANSWER_GROWTH
             is_short = statement.lists_rows and longest < self._settings.sql_byte_limit
@@ -263,6 +264,7 @@ class Executor:
         """Run the statements that wait, in one round trip."""
         waiting = run.waiting.copy()
         run.waiting.clear()
+        session.utilities_done = 0
         utilities = [each.utility for each in waiting]
         with _refusals(run):
             try:
@@ -356,7 +358,7 @@ class Executor:
     async def _end(self, session: TenantConnection, mode: Mode, unsent: Sequence[str] = ()) -> None:
         patience = self._settings.sql_timeout + GRACE
         ending = "COMMIT" if mode.keeps else "ROLLBACK"
-        await session.execute("; ".join((*unsent, ending, UNLOCK)), timeout=patience)
+        await session.execute("; ".join((*unsent, ending, UNLOCK, LIFT)), timeout=patience)
 
     def _left(self, run: Run, statements: int = 1) -> float:
         left = self._settings.sql_transaction_timeout - run.seconds
@@ -485,7 +487,7 @@ def _may_be_apart(place: Place, session: TenantConnection | None) -> bool:
 
 async def _undo(session: TenantConnection) -> None:
     """Also when the call was cancelled: then its statement is, and ends first."""
-    undoing = asyncio.ensure_future(session.execute(f"ROLLBACK; {UNLOCK}", timeout=UNDO))
+    undoing = asyncio.ensure_future(session.execute(f"ROLLBACK; {UNLOCK}; {LIFT}", timeout=UNDO))
     try:
         await asyncio.shield(undoing)
     except FAILURES:

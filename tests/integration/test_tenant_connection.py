@@ -214,6 +214,35 @@ async def test_after_a_utility_that_is_refused_none_is_executed(
         assert (await other.run(found)).rows[0][0] == ("3" if behind and raised is None else "0")
 
 
+async def test_of_a_session_that_was_used_no_utility_goes_out_before_it_has_begun(
+    tenant: TenantConnection,
+) -> None:
+    """An earlier call may have left a limit that ends the beginning before its BEGIN."""
+    tenant.uses = 2
+    tenant.begin_with("SELECT 1 / 0; BEGIN")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await tenant.run_utilities([Utility(f"CREATE TABLE {name} ()") for name in "ab"])
+    assert not tenant.may_have_run
+    assert (await tenant.run("SELECT to_regclass('a')")).rows[0][0] is None
+
+
+async def test_a_beginning_that_failed_comes_before_an_end_that_was_refused(
+    tenant: TenantConnection,
+) -> None:
+    for n in range(2):
+        tenant.begin_with("SELECT 1 / 0; BEGIN" if n else "BEGIN")
+        running = tenant.run_many(
+            "SELECT 1", ((),), behind="SELECT 'x'::int" if n else "COMMIT", remembered_as="one"
+        )
+        if n:
+            with pytest.raises(asyncpg.DivisionByZeroError):
+                await running
+            # It was executed, without a transaction.
+            assert tenant.may_have_run
+        else:
+            await running
+
+
 async def test_a_utility_that_is_refused_ahead_leaves_the_session_as_it_was(
     tenant: TenantConnection,
 ) -> None:

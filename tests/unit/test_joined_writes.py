@@ -1,5 +1,6 @@
 import asyncio
-from typing import Any
+import socket
+from typing import Any, cast
 
 import pytest
 
@@ -96,3 +97,26 @@ async def test_a_loops_connections_have_them() -> None:
         transport.write(b"2")
         assert await asyncio.wait_for(client.ended, 10) is None
         assert client.data == b"12"
+
+
+@pytest.mark.parametrize("context", [None, object()])
+async def test_a_socket_that_is_there_is_taken_with_the_name_that_tls_asks_for(
+    context: object,
+) -> None:
+    class Refusing:
+        create_future = call_later = None
+
+        async def create_connection(self, _factory: Any, *given: Any, **options: Any) -> Any:
+            assert given == ()
+            assert options.pop("sock") is spare
+            asked.update(options)
+            raise ConnectionRefusedError
+
+    asked: dict[str, Any] = {}
+    options = {"ssl": context} if context else {}
+    spare = socket.socket()
+    loop = JoiningLoop(cast(Any, Refusing()), lambda: spare)
+    with pytest.raises(ConnectionRefusedError):
+        await loop.create_connection(asyncio.Protocol, "db.example", 5432, **options)
+    assert asked == ({"ssl": context, "server_hostname": "db.example"} if context else {})
+    assert spare.fileno() == -1

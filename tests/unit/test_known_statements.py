@@ -3,7 +3,7 @@ from core.postgres.values import Column
 
 
 def statement(name: str) -> KnownStatement:
-    return KnownStatement(name, (Column("id", 20, "bigint"),), (23, 25))
+    return KnownStatement((Column(name, 20, "bigint"),), (23, 25))
 
 
 def test_the_least_recently_used_are_given_up() -> None:

@@ -96,6 +96,31 @@ async def test_ddl_of_both_environments_is_one_trip(
     assert (trips, ends) == ([6, 1], [])
 
 
+@pytest.mark.parametrize("encoding", ["LATIN1", "SJIS"])
+async def test_ddl_is_read_as_it_was_judged_whatever_ran_before(
+    twin: Twin, owner: Owner, encoding: str
+) -> None:
+    async with owner(twin) as session:
+        change = f"PERFORM set_config('client_encoding', '{encoding}', false); RETURN 1"
+        await session.execute(FUNCTION.format("enc() RETURNS int", change))
+        await session.execute("CREATE VIEW encs AS SELECT enc() AS n")
+    # One literal, whose end a byte of the letter would take with it in SJIS.
+    default = "E'Á\\' || now() --'"
+    await twin.make(
+        "CREATE TABLE t1 AS SELECT * FROM encs; COMMENT ON TABLE notes IS 'zoë';"
+        f" CREATE TABLE t2 AS SELECT * FROM encs; CREATE TABLE t3 (a text DEFAULT {default}\n)",
+        env="prod",
+    )
+    async with owner(twin) as session:
+        assert await session.fetchval("SELECT obj_description('notes'::regclass)") == "zoë"
+        kept = await session.fetchval(
+            "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 't3'::regclass"
+        )
+    assert kept == "'Á'' || now() --'::text"
+    # What the session was left in is nobody's.
+    assert await twin.code(COUNT) == 0
+
+
 @pytest.mark.parametrize(
     ("ddl", "env", "statement", "state"),
     [

@@ -8,7 +8,7 @@ import pytest
 
 from core.postgres.tenant_connection import TenantConnection
 from tests.integration.statements.conftest import Owner, Worker
-from tests.integration.statements.test_endings import backends
+from tests.integration.statements.test_endings import FUNCTION, backends
 from tests.integration.statements.test_one_trip import LOG
 from tests.sql import Twin, as_user
 
@@ -293,6 +293,44 @@ async def test_what_one_session_has_learned_all_of_its_login_know(
         await here.rows("SELECT body FROM notes WHERE n = $1", params=[1])
         await here.rows("SELECT body FROM notes WHERE n = $1", params=[1], **ALICE)
         assert len(prepared) == 4
+
+
+@pytest.mark.parametrize("is_local", ["true", "false"])
+async def test_what_a_session_makes_of_its_encoding_no_other_reads_by(
+    twin: Twin, owner: Owner, is_local: str
+) -> None:
+    async with owner(twin) as session:
+        change = f"PERFORM set_config('client_encoding', 'LATIN1', {is_local}); RETURN 1"
+        await session.execute(FUNCTION.format("enc() RETURNS int", change))
+        await session.execute("CREATE VIEW encs AS SELECT enc() AS n")
+    insert, every = (
+        "INSERT INTO notes (uid, body) VALUES ($1, 'x')",
+        "SELECT uid FROM notes LIMIT 9",
+    )
+    for n in range(1, 4):
+        assert await twin.code(insert, params=["zoë"]) == 0
+        assert await twin.rows(every) == [{"uid": "zoë"}] * n
+        await twin.dml("SELECT * FROM encs")
+
+
+async def test_a_limit_that_a_call_leaves_is_lifted_when_it_ends(
+    twin: Twin, owner: Owner, worker: Worker
+) -> None:
+    async with owner(twin) as session:
+        change = "PERFORM set_config('statement_timeout', '901', false); RETURN 1"
+        await session.execute(FUNCTION.format("hurry() RETURNS int", change))
+        await session.execute("CREATE VIEW hurried AS SELECT hurry() AS n")
+    async with worker(sql_sessions=1) as (app, api):
+        here = replace(twin, api=api)
+        for dml in (
+            "SELECT * FROM hurried",
+            "INSERT INTO notes (uid, n) SELECT 'a', n FROM hurried",
+        ):
+            await here.rows(dml)
+            login = f"d{twin.id}_ddl"
+            async with app.state.services.sessions.session(login) as idle:
+                assert idle.uses > 0
+                assert (await idle.run("SHOW statement_timeout")).rows != [("901ms",)]
 
 
 async def test_types_that_a_new_session_has_not_met_are_described_again(
