@@ -18,22 +18,28 @@ IDLE = b"I"
 
 
 class Answers:
-    """What comes for requests, each of which ends with a ReadyForQuery.
+    """What comes for requests that go ahead of the driver's.
+
+    A simple query ends with a ReadyForQuery; a statement that is executed has none of its own. What
+    comes after one that is refused is skipped up to the driver's Sync: so the driver gets the error
+    of the first executed statement that fails, be it another's, and then the end of its request.
 
     Args:
-        requests: how many they are.
+        simple: which of them are simple queries.
 
     Attributes:
-        is_complete: all of it has come.
-        is_idle: no transaction is open at its end.
+        is_complete: there is nothing more to take.
         failure: what PostgreSQL refused first; None: nothing yet.
-        tags: of the requests before that one, the last command's of each.
+        is_idle: no transaction was open after the last simple query.
+        tags: of the requests before the failure, the last command's of each.
     """
 
-    def __init__(self, requests: int = 1) -> None:
+    def __init__(self, simple: Sequence[bool] = (True,)) -> None:
+        self._simple = simple
         self._part, self._tag = b"", ""
-        self._left = requests
-        self.is_complete = self.is_idle = False
+        self._at = 0
+        self.is_complete = not simple
+        self.is_idle = False
         self.failure: asyncpg.PostgresError | None = None
         self.tags: list[str] = []
 
@@ -44,26 +50,36 @@ class Answers:
             end = at + 1 + int.from_bytes(data[at + 1 : at + HEAD_BYTES], "big")
             if end > len(data):
                 break
-            if data[at] in FOR_THE_DRIVER:
+            if self._is_drivers(data[at], data[at + HEAD_BYTES : end]):
                 passed += data[at:end]
-            else:
-                self._note(data[at], data[at + HEAD_BYTES : end])
             at = end
         if self.is_complete:
             return passed + data[at:]
         self._part = data[at:]
         return passed
 
-    def _note(self, kind: int, body: bytes) -> None:
-        if kind == FAILED and self.failure is None:
-            self.failure = _error(body)
-        elif kind == DONE:
+    def _is_drivers(self, kind: int, body: bytes) -> bool:
+        if kind == FAILED:
+            self.failure = self.failure or _error(body)
+            self.is_complete = not self._simple[self._at]
+            return self.is_complete
+        if kind == DONE:
             self._tag = body[:-1].decode()
-        elif kind == READY:
-            if self.failure is None:
-                self.tags.append(self._tag)
-            self._left -= 1
-            self.is_complete, self.is_idle = self._left == 0, body == IDLE
+        is_end = READY if self._simple[self._at] else DONE
+        if kind == READY:
+            self.is_idle = body == IDLE
+        if kind == is_end:
+            self._go_on()
+        return kind in FOR_THE_DRIVER
+
+    def _go_on(self) -> None:
+        self._at += 1
+        if self.failure is None:
+            self.tags.append(self._tag)
+            self.is_complete = self._at == len(self._simple)
+        else:
+            # Simple queries are refused each on its own.
+            self.is_complete = self._at == len(self._simple) or not self._simple[self._at]
 
 
 class AnswersBehind:

@@ -59,7 +59,9 @@ class ByteLimit(asyncio.Protocol):
             data = self._answers[0].take(data)
             if not self._answers[0].is_complete:
                 break
-            del self._answers[0]
+            if self._answers.pop(0).failure is not None:
+                # What was sent behind it is skipped.
+                self._answers.clear()
         if self._description is not None:
             data = self._description.take(data)
             if self._description.is_complete:

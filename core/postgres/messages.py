@@ -5,8 +5,8 @@ https://www.postgresql.org/docs/current/protocol-message-formats.html
 
 from collections.abc import Sequence
 
-# A Bind without parameters and formats, an Execute for all rows, a Sync.
-BIND_AND_EXECUTE = b"B\0\0\0\x0c" + b"\0" * 8 + b"E\0\0\0\x09" + b"\0" * 5 + b"S\0\0\0\4"
+# A Bind without parameters and formats, an Execute for all rows, a Flush.
+BIND_AND_EXECUTE = b"B\0\0\0\x0c" + b"\0" * 8 + b"E\0\0\0\x09" + b"\0" * 5 + b"H\0\0\0\4"
 
 
 def query(message: str) -> bytes:
@@ -42,7 +42,10 @@ def description(parameters: Sequence[int], columns: Sequence[tuple[str, int]]) -
 
 
 def executing(statement: str) -> bytes:
-    """PostgreSQL's messages that execute a statement that takes and gives nothing."""
+    """PostgreSQL's messages that execute a statement that takes and gives nothing.
+
+    Where it is refused, all that comes up to the next Sync is skipped.
+    """
     return _parse(statement) + BIND_AND_EXECUTE
 
 

@@ -102,7 +102,7 @@ class _Ahead:
 
     def __init__(self, own: Sequence[bool]) -> None:
         self._own = own
-        self.answers = Answers(len(own))
+        self.answers = Answers(own)
 
     @property
     def tags(self) -> list[str]:
@@ -283,11 +283,11 @@ class TenantConnection(asyncpg.Connection):
         """
         for each in utilities:
             self._check_encoding(each.text)
-        *_, last = utilities
-        if self.uses > 1:
-            # Limits that an earlier call has left may end the beginning before there is a
-            # transaction, and what is behind it would be done without one.
+        first, *_ = utilities
+        if first.ahead:
+            # Of two simple queries in a row the second would be answered, were the first refused.
             await self.begin_now()
+        *_, last = utilities
         return await self._bounded(last.text, self._run_undescribed, utilities, behind, timeout)
 
     async def _bounded(self, statement: str, send: Callable[..., Awaitable[T]], *given: Any) -> T:
@@ -365,7 +365,7 @@ class TenantConnection(asyncpg.Connection):
             requests.append((each.text, False))
         del requests[-1]
         if self._beginning:
-            self._send_beginning()
+            self._send_beginning(apart=True)
             self._sent_whole = True
         elif requests and not self.is_in_transaction():
             raise asyncpg.InterfaceError("only one statement goes out outside a transaction")
@@ -595,12 +595,22 @@ class TenantConnection(asyncpg.Connection):
         self._raise_failure()
         return prepared
 
-    def _send_beginning(self) -> None:
-        """Send it past the driver, along with what that is about to send itself."""
+    def _send_beginning(self, *, apart: bool = False) -> None:
+        """Send it past the driver, along with what that is about to send itself.
+
+        Args:
+            apart: its first statement is executed apart from the rest: where that is refused, what
+                comes behind is skipped, even other statements.
+        """
         message, self._beginning = self._beginning, ""
         self._is_open = True
+        if apart:
+            first, _, message = message.partition("; ")
+            self._begun = Answers([False, True] if message else [False])
+            self._transport.hold(messages.executing(first))
         self._incoming.take_out(self._begun)
-        self._transport.hold(messages.query(message))
+        if message:
+            self._transport.hold(messages.query(message))
 
     def _check_not_ended(self) -> None:
         if self._incoming.is_ended:

@@ -172,7 +172,7 @@ async def test_what_goes_ahead_costs_no_write_of_its_own(tenant: TenantConnectio
     await tenant.execute("ROLLBACK")
     assert counted.writes == 2 + 1 + 1
     tenant.begin_with("BEGIN")
-    wanted = [Utility(f"CREATE TABLE wanted{n} ()", "SELECT 1") for n in range(3)]
+    wanted = [Utility(f"CREATE TABLE wanted{n} ()", "SELECT 1" if n else "") for n in range(3)]
     await tenant.run_utilities(wanted, behind="ROLLBACK")
     assert counted.writes == 2 + 1 + 1 + 1
 
@@ -214,16 +214,26 @@ async def test_after_a_utility_that_is_refused_none_is_executed(
         assert (await other.run(found)).rows[0][0] == ("3" if behind and raised is None else "0")
 
 
-async def test_of_a_session_that_was_used_no_utility_goes_out_before_it_has_begun(
-    tenant: TenantConnection,
+@pytest.mark.parametrize("ahead", ["", "SELECT 1"])
+@pytest.mark.parametrize("behind", ["", "COMMIT"])
+@pytest.mark.parametrize("beginning", ["SELECT 1 / 0; BEGIN", "SELECT 1 / 0"])
+async def test_utilities_are_not_executed_where_their_transaction_was_not_begun(
+    tenant: TenantConnection, beginning: str, behind: str, ahead: str
 ) -> None:
     """An earlier call may have left a limit that ends the beginning before its BEGIN."""
-    tenant.uses = 2
-    tenant.begin_with("SELECT 1 / 0; BEGIN")
-    with pytest.raises(asyncpg.DivisionByZeroError):
-        await tenant.run_utilities([Utility(f"CREATE TABLE {name} ()") for name in "ab"])
-    assert not tenant.may_have_run
-    assert (await tenant.run("SELECT to_regclass('a')")).rows[0][0] is None
+    for _ in range(2):
+        tenant.begin_with(beginning)
+        wanted = [
+            Utility("CREATE TABLE a ()"),
+            *[Utility(f"CREATE TABLE {n} ()", ahead) for n in "bc"],
+        ]
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await tenant.run_utilities(wanted, behind=behind)
+        assert not tenant.may_have_run
+        assert not tenant.has_begun
+        await tenant.execute("ROLLBACK")
+    for name in "abc":
+        assert (await tenant.run(f"SELECT to_regclass('{name}')")).rows[0][0] is None
 
 
 async def test_a_beginning_that_failed_comes_before_an_end_that_was_refused(
@@ -286,7 +296,7 @@ async def test_without_its_beginning_a_statement_is_not_executed(
         with pytest.raises(asyncpg.InvalidParameterValueError, match="nobody_there"):
             await run
         # In a transaction that has failed nothing is executed.
-        assert tap.kinds == ("QPBES" if is_utility else "QPDHS")
+        assert tap.kinds == ("PBEHQPBES" if is_utility else "QPDHS")
         assert not tenant.has_begun
         tenant.terminate()
 

@@ -40,6 +40,39 @@ def test_a_refusal_is_an_error_of_its_sqlstate() -> None:
     assert answers.is_idle
 
 
+EXECUTED = message("1") + message("2") + message("C", b"CREATE TABLE\0")
+ABORTED = message("E", b"C25P02\0Maborted\0\0")
+SIMPLE = DONE + TIMEZONE + READY
+END = message("Z", b"E")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 1000])
+@pytest.mark.parametrize(
+    ("came", "drivers", "tags", "failure"),
+    [
+        (EXECUTED + SIMPLE + SIMPLE + EXECUTED, THEIRS + READY, 4, ""),
+        # The driver gets the error, and what is behind it is skipped up to its Sync.
+        (message("1") + REFUSED, END, 0, "no such user"),
+        (EXECUTED + REFUSED + END + ABORTED + END + ABORTED, END, 1, "no such user"),
+        (EXECUTED + SIMPLE + REFUSED + END + ABORTED, END, 2, "no such user"),
+        (EXECUTED + SIMPLE + SIMPLE + REFUSED, END, 3, "no such user"),
+    ],
+)
+def test_requests_without_an_end_of_their_own(
+    came: bytes, drivers: bytes, tags: int, failure: str, size: int
+) -> None:
+    answers, given = Answers([False, True, True, False]), b""
+    data = came + drivers
+    for at in range(0, len(data), size):
+        part = data[at : at + size]
+        given += part if answers.is_complete else answers.take(part)
+    errors = came[came.rindex(b"E\0\0\0") :] if failure else b""
+    assert given == TIMEZONE * came.count(TIMEZONE) + errors + drivers
+    assert answers.is_complete
+    assert answers.tags == ["CREATE TABLE", "BEGIN", "BEGIN", "CREATE TABLE"][:tags]
+    assert str(answers.failure or "") == failure
+
+
 IN_ONE = message("2") + message("D", b"Z" * 300) + message("C", b"SELECT 1\0")
 IDLE = message("Z", b"I")
 
