@@ -31,12 +31,12 @@ class Answers:
         is_complete: there is nothing more to take.
         failure: what PostgreSQL refused first; None: nothing yet.
         is_idle: no transaction was open after the last simple query.
-        tags: of the requests before the failure, the last command's of each.
+        tags: of the requests before the failure; those of simple queries are empty.
     """
 
     def __init__(self, simple: Sequence[bool] = (True,)) -> None:
         self._simple = simple
-        self._part, self._tag = b"", ""
+        self._part = b""
         self._at = 0
         self.is_complete = not simple
         self.is_idle = False
@@ -50,32 +50,29 @@ class Answers:
             end = at + 1 + int.from_bytes(data[at + 1 : at + HEAD_BYTES], "big")
             if end > len(data):
                 break
-            if self._is_drivers(data[at], data[at + HEAD_BYTES : end]):
+            kind = data[at]
+            if kind in FOR_THE_DRIVER:
                 passed += data[at:end]
+            elif kind == FAILED:
+                self.failure = self.failure or _error(data[at + HEAD_BYTES : end])
+                if not self._simple[self._at]:
+                    self.is_complete = True
+                    passed += data[at:end]
+            elif kind == READY:
+                self.is_idle = data[at + HEAD_BYTES : end] == IDLE
+                self._go_on("")
+            elif kind == DONE and not self._simple[self._at]:
+                self._go_on(data[at + HEAD_BYTES : end - 1].decode())
             at = end
         if self.is_complete:
             return passed + data[at:]
         self._part = data[at:]
         return passed
 
-    def _is_drivers(self, kind: int, body: bytes) -> bool:
-        if kind == FAILED:
-            self.failure = self.failure or _error(body)
-            self.is_complete = not self._simple[self._at]
-            return self.is_complete
-        if kind == DONE:
-            self._tag = body[:-1].decode()
-        is_end = READY if self._simple[self._at] else DONE
-        if kind == READY:
-            self.is_idle = body == IDLE
-        if kind == is_end:
-            self._go_on()
-        return kind in FOR_THE_DRIVER
-
-    def _go_on(self) -> None:
+    def _go_on(self, tag: str) -> None:
         self._at += 1
         if self.failure is None:
-            self.tags.append(self._tag)
+            self.tags.append(tag)
             self.is_complete = self._at == len(self._simple)
         else:
             # Simple queries are refused each on its own.

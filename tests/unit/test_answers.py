@@ -69,7 +69,7 @@ def test_requests_without_an_end_of_their_own(
     errors = came[came.rindex(b"E\0\0\0") :] if failure else b""
     assert given == TIMEZONE * came.count(TIMEZONE) + errors + drivers
     assert answers.is_complete
-    assert answers.tags == ["CREATE TABLE", "BEGIN", "BEGIN", "CREATE TABLE"][:tags]
+    assert answers.tags == ["CREATE TABLE", "", "", "CREATE TABLE"][:tags]
     assert str(answers.failure or "") == failure
 
 
