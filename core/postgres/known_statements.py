@@ -1,9 +1,10 @@
 """What was learned of statements, so that they need not be described before they are executed."""
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from core.cache import Cache
 from core.postgres.values import Column
 
 # How many are known at once, and how long what stands for them is at most.
@@ -22,6 +23,11 @@ class KnownStatement:
     parameters: tuple[int, ...]
 
     @property
+    def fields(self) -> list[tuple[str, int]]:
+        """The columns' names and types' oids."""
+        return [(column.name, column.type_oid) for column in self.columns]
+
+    @property
     def types(self) -> Iterator[int]:
         """The oids of all types that it has to do with."""
         yield from self.parameters
@@ -29,36 +35,11 @@ class KnownStatement:
             yield column.type_oid
 
 
-class KnownStatements:
-    """The most recently used ones, of all sessions that share it.
+# By the login, and by what stands for the types of parameters and the columns as far as the login
+# does not. Whoever uses one compares it with what PostgreSQL says of it by then.
+KnownStatements: TypeAlias = Cache[tuple[str, str], KnownStatement]
 
-    Whoever uses one compares it with what PostgreSQL says of it by then.
-    """
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        self._limit = limit
-        self._known: OrderedDict[tuple[str, str], KnownStatement] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def get(self, login: str, key: str) -> KnownStatement | None:
-        """
-        Args:
-            key: what stands for the types of its parameters and for its columns, as far as the
-                login does not.
-        """
-        known = self._known.get((login, key))
-        if known is not None:
-            self._known.move_to_end((login, key))
-        return known
-
-    def put(self, login: str, key: str, known: KnownStatement) -> None:
-        if len(key) <= CHARACTERS:
-            self._known[login, key] = known
-            self._known.move_to_end((login, key))
-            if len(self._known) > self._limit:
-                self._known.popitem(last=False)
-
-    def forget(self, login: str, key: str) -> None:
-        self._known.pop((login, key), None)
+def known_statements(limit: int = LIMIT) -> KnownStatements:
+    """A place for those of all sessions that share it."""
+    return Cache("known_statements", limit, None)

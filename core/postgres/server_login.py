@@ -66,21 +66,20 @@ class ServerLogin(Generic[C]):
             login: `user` and `password`, where they are not the URL's.
         """
         addresses, parameters, config = self._read()
-        loop: Any = JoiningLoop(asyncio.get_running_loop())
+        running = asyncio.get_running_loop()
         wants_any = parameters.target_session_attrs is connect_utils.SessionAttribute.any
         if len(addresses) > 1 or not wants_any:
             # Which of them it is, the driver looks for.
             options: dict[str, Any] = {**self._asked, **login, "timeout": self._timeout}
-            found: C = await asyncpg.connect(loop=loop, connection_class=self._class, **options)
+            options["loop"] = JoiningLoop(running)
+            found: C = await asyncpg.connect(connection_class=self._class, **options)
             return found
-        is_tcp = isinstance(addresses[0], tuple)
-        if self._spare is not None and is_tcp:
-            loop = JoiningLoop(loop.inner, self._spare.take)
+        spare = self._spare if isinstance(addresses[0], tuple) else None
         try:
             async with asyncio.timeout(self._timeout):
                 connection: C = await DRIVER._connect_addr(
                     addr=addresses[0],
-                    loop=loop,
+                    loop=JoiningLoop(running, spare.take) if spare else JoiningLoop(running),
                     params=parameters._replace(**login),
                     config=config,
                     connection_class=self._class,
@@ -97,8 +96,8 @@ class ServerLogin(Generic[C]):
             # The server has no TLS, and need not be asked for it each time.
             plain = parameters._replace(ssl=None, sslmode=connect_utils.SSLMode.disable)
             self._known = addresses, plain, config
-        if self._spare is not None and is_tcp:
-            self._spare.prepare(*addresses[0])
+        if spare is not None:
+            spare.prepare(*addresses[0])
         return connection
 
     def _read(self) -> tuple[list[Any], Any, Any]:

@@ -1,7 +1,6 @@
 """The one way of a tenant's SQL: a statement a message, all values as text, nothing else sent."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import asyncpg
 from asyncpg.protocol import NO_TIMEOUT
 from asyncpg.protocol.protocol import PreparedStatementState
 
+from core.cache import Cache
 from core.errors import (
     InvalidParameter,
     InvalidRequest,
@@ -22,7 +22,7 @@ from core.postgres.answers import Answers, AnswersBehind, Description
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
 from core.postgres.joined_writes import JoinedWrites
-from core.postgres.known_statements import KnownStatement, KnownStatements
+from core.postgres.known_statements import CHARACTERS, KnownStatement, known_statements
 from core.postgres.type_book import DESCRIBE, PostgresType, TypeBook
 from core.postgres.values import Column, JsonValue, Row, encode_all
 
@@ -155,8 +155,8 @@ class TenantConnection(asyncpg.Connection):
         self._is_open = False
         # What sessions of the same logins share, and what the driver reads by it in this one: in a
         # state of its own, for that follows the session's encoding.
-        self.known = KnownStatements()
-        self._prepared: OrderedDict[str, tuple[KnownStatement, Any]] = OrderedDict()
+        self.known = known_statements()
+        self._prepared: Cache[str, tuple[KnownStatement, Any]] = Cache("prepared", PREPARED, None)
         self._user: str = self._params.user
         # Whether a statement went out to be executed along with the transaction's beginning.
         self._sent_whole = False
@@ -454,9 +454,11 @@ class TenantConnection(asyncpg.Connection):
         key: str | None,
     ) -> list[Outcome]:
         deadline = self._deadline(timeout)
-        known, prepared = self._recall(key)
+        if key is not None and len(key) > CHARACTERS:
+            key = None
+        known, prepared = (None, None) if key is None else self._recall(key)
         encoded = description = None
-        if known is not None and not self.types.unknown(known.types):
+        if known is not None:
             # Where the parameters do not fit, their types may be others by now.
             with suppress(InvalidParameter):
                 encoded = self._encoded(known, parameter_lists, by_value=bool(behind))
@@ -488,30 +490,28 @@ class TenantConnection(asyncpg.Connection):
             # Where the driver has sent nothing.
             self._transport.release()
             if key is not None and description is not None and description.has_changed:
-                self._prepared.pop(key, None)
-                self.known.forget(self._user, key)
+                self._prepared.forget(key)
+                self.known.forget((self._user, key))
         if key is not None and (description is None or not description.has_changed):
-            self._remember(key, known, prepared, is_new=description is None)
+            self._remember(key, known, prepared)
         return outcomes
 
-    def _recall(self, key: str | None) -> tuple[KnownStatement | None, Any]:
+    def _recall(self, key: str) -> tuple[KnownStatement | None, Any]:
         """What is known of a statement, and the driver's, if this session has it."""
-        if key is None:
-            return None, None
-        return self._prepared.get(key) or (self.known.get(self._user, key), None)
+        if (found := self._prepared.get(key)) is not None:
+            return found
+        known = self.known.get((self._user, key))
+        has_met = known is not None and not self.types.unknown(known.types)
+        return (known if has_met else None), None
 
-    def _remember(self, key: str, known: KnownStatement, prepared: Any, *, is_new: bool) -> None:
-        if is_new:
-            self.known.put(self._user, key, known)
-        self._prepared[key] = known, prepared
-        self._prepared.move_to_end(key)
-        if len(self._prepared) > PREPARED:
-            self._prepared.popitem(last=False)
+    def _remember(self, key: str, known: KnownStatement, prepared: Any) -> None:
+        if self._prepared.get(key) != (known, prepared):
+            self._prepared.put(key, (known, prepared), self._prepared.version)
+            self.known.put((self._user, key), known, self.known.version)
 
     async def _prepare_known(self, statement: str, known: KnownStatement) -> Any:
         """The driver's statement, as if PostgreSQL had described it; nothing is sent."""
         await self._protocol._wait_for_cancellation(NO_TIMEOUT)
-        columns = [(each.name, each.type_oid) for each in known.columns]
         preparing = self._protocol.prepare(
             "", statement, NO_TIMEOUT, record_class=self._protocol.get_record_class()
         )
@@ -519,7 +519,7 @@ class TenantConnection(asyncpg.Connection):
         try:
             # It waits for an answer, gets it, and returns, without a turn of the loop.
             preparing.send(None)
-            self._protocol.data_received(messages.description(known.parameters, columns))
+            self._protocol.data_received(messages.description(known.parameters, known.fields))
             preparing.send(None)
         except StopIteration as returned:
             prepared = returned.value
@@ -573,8 +573,7 @@ class TenantConnection(asyncpg.Connection):
         if self._beginning:
             self._send_beginning()
             self._sent_whole = True
-        columns = [(each.name, each.type_oid) for each in known.columns]
-        description = Description(known.parameters, columns)
+        description = Description(known.parameters, known.fields)
         self._incoming.take_out_description(description)
         self._transport.hold(messages.parsing(statement))
         return description

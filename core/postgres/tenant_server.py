@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import DatabaseUnavailable
-from core.postgres.known_statements import KnownStatements
+from core.postgres.known_statements import known_statements
 from core.postgres.server_login import ServerLogin
 from core.postgres.spare_socket import SpareSocket
 from core.postgres.tenant_connection import CANCEL_GRACE, TenantConnection
@@ -51,7 +51,7 @@ class TenantServer:
         prepares: bool = False,
     ) -> None:
         self._byte_limit, self._cancel_grace = byte_limit, cancel_grace
-        self._known = KnownStatements()
+        self._known = known_statements()
         given = server_settings or {}
         self._spare = SpareSocket() if prepares else None
         self._login = ServerLogin(

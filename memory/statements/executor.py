@@ -202,9 +202,8 @@ class Executor:
         else:
             await self.send(session, run)
         behind = self._ending(run, statement, after, params or ()) if is_last else ""
-        if is_utility and is_last:
-            await self._send_waiting(session, run, behind)
-        elif not is_utility:
+        if not is_utility:
+            key = None if run.describes else _layout(run, statement, text)
             run.statement = statement
             with _refusals(run):
                 outcomes = await session.run_many(
@@ -213,11 +212,13 @@ class Executor:
                     row_limit=limit,
                     timeout=self._left(run),
                     behind=behind,
-                    remembered_as=None if run.describes else _layout(run, statement, text),
+                    remembered_as=key,
                 )
             for place, outcome in enumerate(outcomes, 1):
                 item = place if len(outcomes) > 1 else None
                 run.results.append(await self._result(session, run, statement, outcome, item))
+        elif is_last:
+            await self._send_waiting(session, run, behind)
         run.is_ended = bool(behind)
         if not behind:
             run.unsent += after

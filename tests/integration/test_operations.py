@@ -337,6 +337,16 @@ async def begin(worker: Services, uid: str, source: int, name: str) -> Operation
     )
 
 
+async def waiting_copy(
+    worker: Services, uid: str, source: int, seen: Truth
+) -> tuple[Operation, asyncio.Task[None]]:
+    """A clone that runs, and waits for a table that somebody has locked."""
+    operation = await begin(worker, uid, source, "copy")
+    running = asyncio.create_task(worker.runner.run(operation))
+    await until_copy_waits(seen)
+    return operation, running
+
+
 async def test_a_stalled_worker_is_taken_over_and_publishes_no_more(
     admin: Api, services: Services, settings: Settings, uid: str, seen: Truth
 ) -> None:
@@ -346,9 +356,7 @@ async def test_a_stalled_worker_is_taken_over_and_publishes_no_more(
         workers(services, 2) as (first, second),
         holding(settings, source, uid, "LOCK TABLE t") as session,
     ):
-        operation = await begin(first, uid, source, "copy")
-        stalled = asyncio.create_task(first.runner.run(operation))
-        await until_copy_waits(seen)
+        operation, stalled = await waiting_copy(first, uid, source, seen)
         await first.runner._beat()
         assert await second.runner.sweep() == 0
         await asyncio.sleep(2 * LEASE)
@@ -392,9 +400,7 @@ async def test_what_stops_all_workers_for_a_while_makes_none_of_them_dead(
         workers(services, 3, lease=1.0) as (first, *others),
         holding(settings, source, uid, "LOCK TABLE t") as session,
     ):
-        operation = await begin(first, uid, source, "copy")
-        cloning = asyncio.create_task(first.runner.run(operation))
-        await until_copy_waits(seen)
+        operation, cloning = await waiting_copy(first, uid, source, seen)
         keeping = [asyncio.create_task(each.runner.keep()) for each in (*others, first)]
         for _ in range(4):
             await asyncio.sleep(0.6)

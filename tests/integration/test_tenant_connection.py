@@ -236,6 +236,18 @@ async def test_utilities_are_not_executed_where_their_transaction_was_not_begun(
         assert (await tenant.run(f"SELECT to_regclass('{name}')")).rows[0][0] is None
 
 
+@pytest.mark.parametrize(("characters", "again"), [(4_000, "PDBES"), (4_001, "PDHBES")])
+async def test_what_stands_for_a_statement_is_not_kept_where_it_is_long(
+    url: str, characters: int, again: str
+) -> None:
+    async with tapped(url) as (tenant, tap):
+        assert tap.messages == []
+        for kinds in ("PDHBES", again):
+            await tenant.run_many("SELECT 1", ((),), remembered_as="k" * characters)
+            assert tap.kinds == kinds
+        await tenant.close()
+
+
 async def test_a_beginning_that_failed_comes_before_an_end_that_was_refused(
     tenant: TenantConnection,
 ) -> None:

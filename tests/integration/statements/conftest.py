@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from tests.integration.test_clone import owner_session
 from tests.sql import NOTES, Twin
 
 Owner = Callable[..., AbstractAsyncContextManager[Any]]
+Plant = Callable[..., Awaitable[None]]
 Worker = Callable[..., AbstractAsyncContextManager[tuple[FastAPI, Api]]]
 
 
@@ -40,6 +41,22 @@ def owner(settings: Settings) -> Owner:
         return owner_session(settings, twin.id, environment, twin.uid)
 
     return session
+
+
+@pytest.fixture
+def plant(owner: Owner) -> Plant:
+    """Makes a view that sets a parameter of whoever looks at it."""
+
+    async def made(twin: Twin, view: str, setting: str, value: str, *, is_local: bool) -> None:
+        change = f"set_config('{setting}', '{value}', {is_local})"
+        async with owner(twin) as session:
+            await session.execute(
+                f"CREATE FUNCTION of_{view}() RETURNS int LANGUAGE plpgsql AS"
+                f" $$ BEGIN PERFORM {change}; RETURN 1; END $$"
+            )
+            await session.execute(f"CREATE VIEW {view} AS SELECT of_{view}() AS n")
+
+    return made
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core.postgres.tenant_connection import TenantConnection
-from tests.integration.statements.conftest import Owner, Worker
+from tests.integration.statements.conftest import Owner, Plant, Worker
 from tests.integration.statements.test_endings import FUNCTION, PAUSE, assert_timed_out
 from tests.sql import Twin, as_user
 
@@ -98,12 +98,9 @@ async def test_ddl_of_both_environments_is_one_trip(
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SJIS"])
 async def test_ddl_is_read_as_it_was_judged_whatever_ran_before(
-    twin: Twin, owner: Owner, encoding: str
+    twin: Twin, owner: Owner, plant: Plant, encoding: str
 ) -> None:
-    async with owner(twin) as session:
-        change = f"PERFORM set_config('client_encoding', '{encoding}', false); RETURN 1"
-        await session.execute(FUNCTION.format("enc() RETURNS int", change))
-        await session.execute("CREATE VIEW encs AS SELECT enc() AS n")
+    await plant(twin, "encs", "client_encoding", encoding, is_local=False)
     # One literal, whose end a byte of the letter would take with it in SJIS.
     default = "E'Á\\' || now() --'"
     await twin.make(

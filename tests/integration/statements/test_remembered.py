@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from core.postgres.tenant_connection import TenantConnection
-from tests.integration.statements.conftest import Owner, Worker
-from tests.integration.statements.test_endings import FUNCTION, backends
+from tests.integration.statements.conftest import Owner, Plant, Worker
+from tests.integration.statements.test_endings import backends
 from tests.integration.statements.test_one_trip import LOG
 from tests.sql import Twin, as_user
 
@@ -295,14 +295,11 @@ async def test_what_one_session_has_learned_all_of_its_login_know(
         assert len(prepared) == 4
 
 
-@pytest.mark.parametrize("is_local", ["true", "false"])
+@pytest.mark.parametrize("is_local", [True, False])
 async def test_what_a_session_makes_of_its_encoding_no_other_reads_by(
-    twin: Twin, owner: Owner, is_local: str
+    twin: Twin, plant: Plant, is_local: bool
 ) -> None:
-    async with owner(twin) as session:
-        change = f"PERFORM set_config('client_encoding', 'LATIN1', {is_local}); RETURN 1"
-        await session.execute(FUNCTION.format("enc() RETURNS int", change))
-        await session.execute("CREATE VIEW encs AS SELECT enc() AS n")
+    await plant(twin, "encs", "client_encoding", "LATIN1", is_local=is_local)
     insert, every = (
         "INSERT INTO notes (uid, body) VALUES ($1, 'x')",
         "SELECT uid FROM notes LIMIT 9",
@@ -314,12 +311,9 @@ async def test_what_a_session_makes_of_its_encoding_no_other_reads_by(
 
 
 async def test_a_limit_that_a_call_leaves_is_lifted_when_it_ends(
-    twin: Twin, owner: Owner, worker: Worker
+    twin: Twin, plant: Plant, worker: Worker
 ) -> None:
-    async with owner(twin) as session:
-        change = "PERFORM set_config('statement_timeout', '901', false); RETURN 1"
-        await session.execute(FUNCTION.format("hurry() RETURNS int", change))
-        await session.execute("CREATE VIEW hurried AS SELECT hurry() AS n")
+    await plant(twin, "hurried", "statement_timeout", "901", is_local=False)
     async with worker(sql_sessions=1) as (app, api):
         here = replace(twin, api=api)
         for dml in (
