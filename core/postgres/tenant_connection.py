@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.protocol import NO_TIMEOUT
-from asyncpg.protocol.protocol import PreparedStatementState
 
 from core.cache import Cache
 from core.errors import (
@@ -21,12 +19,19 @@ from core.postgres import messages
 from core.postgres.answers import Answers, AnswersBehind, Description
 from core.postgres.arrays import array_literal
 from core.postgres.byte_limit import ByteLimit
+from core.postgres.driver_statements import DriverStatements
 from core.postgres.joined_writes import JoinedWrites
 from core.postgres.known_statements import CHARACTERS, KnownStatement, known_statements
+from core.postgres.outcomes import (
+    AnswersAhead,
+    DescriptionChanged,
+    Outcome,
+    RefusedBehind,
+    Utility,
+)
 from core.postgres.type_book import DESCRIBE, PostgresType, TypeBook
-from core.postgres.values import Column, JsonValue, Row, encode_all
+from core.postgres.values import Column, JsonValue, encode_all
 
-COUNTED_TAGS = ("INSERT", "UPDATE", "DELETE", "MERGE", "SELECT", "COPY", "FETCH", "MOVE")
 # Seconds in which the server has to end a statement that was cancelled.
 CANCEL_GRACE = 2.0
 # Parse and Describe are followed by no Sync; the shortest time limit that is still sent and then
@@ -45,78 +50,6 @@ ParameterLists: TypeAlias = (
     Sequence[Sequence[JsonValue]]
     | Callable[[Sequence[PostgresType]], Sequence[Sequence[JsonValue]]]
 )
-
-
-class RefusedAhead(Exception):
-    """What went ahead of a utility was refused; the cause is PostgreSQL's error."""
-
-
-class DescriptionChanged(Exception):
-    """The columns of a remembered statement are others by now, and what it gave is lost."""
-
-
-class RefusedBehind(Exception):
-    """What was sent behind a statement was refused; the cause is PostgreSQL's error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Utility:
-    """A statement that has no parameters and gives no rows.
-
-    Args:
-        ahead: simple statements of the service's own that are done before it.
-    """
-
-    text: str
-    ahead: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a statement gave.
-
-    Args:
-        rows: values in PostgreSQL's text form, None for NULL, by their position.
-        tag: the command's tag, such as `UPDATE 3`; empty when the result is not complete.
-        complete: False: there are more rows than were asked for.
-    """
-
-    columns: tuple[Column, ...]
-    rows: Sequence[Row]
-    tag: str
-    complete: bool
-
-    @property
-    def affected(self) -> int | None:
-        """The number of rows in the tag; None: the tag has none."""
-        word, _, rest = self.tag.partition(" ")
-        return int(rest.rpartition(" ")[2]) if rest and word in COUNTED_TAGS else None
-
-
-class _Ahead:
-    """What comes for the requests that go ahead of the last utility's.
-
-    Args:
-        own: which of them are the service's own.
-    """
-
-    def __init__(self, own: Sequence[bool]) -> None:
-        self._own = own
-        self.answers = Answers(own)
-
-    @property
-    def tags(self) -> list[str]:
-        """Those of the utilities that were done."""
-        return [
-            tag for tag, is_own in zip(self.answers.tags, self._own, strict=False) if not is_own
-        ]
-
-    def raise_failure(self) -> None:
-        failure = self.answers.failure
-        if failure is not None and self._own[len(self.answers.tags)]:
-            raise RefusedAhead from failure
-        if failure is not None:
-            raise failure from None
 
 
 class TenantConnection(asyncpg.Connection):
@@ -156,6 +89,7 @@ class TenantConnection(asyncpg.Connection):
         # What sessions of the same logins share, and what the driver reads by it in this one: in a
         # state of its own, for that follows the session's encoding.
         self.known = known_statements()
+        self._driver = DriverStatements(protocol, transport)
         self._prepared: Cache[str, tuple[KnownStatement, Any]] = Cache("prepared", PREPARED, None)
         self._user: str = self._params.user
         # Whether a statement went out to be executed along with the transaction's beginning.
@@ -164,8 +98,6 @@ class TenantConnection(asyncpg.Connection):
         self.end: AnswersBehind | None = None
         # How many of those of `run_utilities` are done.
         self.utilities_done = 0
-        # The types whose values come as text.
-        self._as_text: set[int] = set()
 
     def begin_with(self, message: str) -> None:
         """Begin a transaction along with the next statement, in the same round trip; an `execute`
@@ -330,10 +262,7 @@ class TenantConnection(asyncpg.Connection):
     async def _run_undescribed(
         self, statement: str, utilities: Sequence[Utility], behind: str, timeout: float | None
     ) -> list[Outcome]:
-        record_class = self._protocol.get_record_class()
-        prepared: Any = PreparedStatementState("", statement, self._protocol, record_class, False)
-        prepared.mark_unprepared()
-        prepared._init_codecs()
+        prepared = self._driver.undescribed(statement)
         self.utilities_done = 0
         ahead = self._send_ahead(utilities)
         # The driver parses it in a write of its own.
@@ -353,7 +282,7 @@ class TenantConnection(asyncpg.Connection):
         self.utilities_done = len(utilities)
         return [*(Outcome((), (), tag, complete=True) for tag in ahead.tags), last]
 
-    def _send_ahead(self, utilities: Sequence[Utility]) -> "_Ahead":
+    def _send_ahead(self, utilities: Sequence[Utility]) -> AnswersAhead:
         """Send all but the last one itself along with what the driver is about to send."""
         self._check_not_ended()
         requests: list[tuple[str, bool]] = []
@@ -369,7 +298,7 @@ class TenantConnection(asyncpg.Connection):
             self._sent_whole = True
         elif requests and not self.is_in_transaction():
             raise asyncpg.InterfaceError("only one statement goes out outside a transaction")
-        ahead = _Ahead([is_own for _, is_own in requests])
+        ahead = AnswersAhead([is_own for _, is_own in requests])
         if requests:
             self._incoming.take_out(ahead.answers)
             for text, is_own in requests:
@@ -464,7 +393,7 @@ class TenantConnection(asyncpg.Connection):
                 encoded = self._encoded(known, parameter_lists, by_value=bool(behind))
         if known is not None and encoded is not None:
             if prepared is None:
-                prepared = await self._prepare_known(statement, known)
+                prepared = await self._driver.as_known(statement, known)
             description = self._send_known(statement, known)
         else:
             prepared = await self._prepare_first(statement, deadline)
@@ -508,27 +437,6 @@ class TenantConnection(asyncpg.Connection):
         if self._prepared.get(key) != (known, prepared):
             self._prepared.put(key, (known, prepared), self._prepared.version)
             self.known.put((self._user, key), known, self.known.version)
-
-    async def _prepare_known(self, statement: str, known: KnownStatement) -> Any:
-        """The driver's statement, as if PostgreSQL had described it; nothing is sent."""
-        await self._protocol._wait_for_cancellation(NO_TIMEOUT)
-        preparing = self._protocol.prepare(
-            "", statement, NO_TIMEOUT, record_class=self._protocol.get_record_class()
-        )
-        self._transport.is_muted = True
-        try:
-            # It waits for an answer, gets it, and returns, without a turn of the loop.
-            preparing.send(None)
-            self._protocol.data_received(messages.description(known.parameters, known.fields))
-            preparing.send(None)
-        except StopIteration as returned:
-            prepared = returned.value
-        else:
-            raise asyncpg.InternalClientError("the driver waits for more than a description")
-        finally:
-            self._transport.is_muted = False
-        self._init_codecs(prepared)
-        return prepared
 
     def _check_known(self, description: Description | None, *, has_ended: bool) -> None:
         """
@@ -635,7 +543,7 @@ class TenantConnection(asyncpg.Connection):
                 break
             if not await self._learn(missing, deadline):
                 break
-        self._init_codecs(prepared)
+        self._driver.init_codecs(prepared)
         return prepared
 
     async def _execute_prepared(
@@ -691,7 +599,7 @@ class TenantConnection(asyncpg.Connection):
         if unknown:
             rows = await self._ask_for_types(unknown, deadline)
             self.types.learn(unknown, rows)
-        self._take_as_text(oids)
+        self._driver.take_as_text(oids)
         return bool(unknown)
 
     async def _ask_for_types(self, oids: Sequence[int], deadline: float | None) -> list[Any]:
@@ -702,7 +610,7 @@ class TenantConnection(asyncpg.Connection):
                 self._remaining(deadline),
                 record_class=self._protocol.get_record_class(),
             )
-            self._init_codecs(self._describe)
+            self._driver.init_codecs(self._describe)
         else:
             # Its columns are known; parsed again along with its execution, it is one round trip.
             self._describe.mark_unprepared()
@@ -711,18 +619,6 @@ class TenantConnection(asyncpg.Connection):
             self._describe, (wanted,), "", 0, False, self._remaining(deadline)
         )
         return rows
-
-    def _init_codecs(self, prepared: Any) -> None:
-        self._take_as_text(type_.oid for type_ in prepared._get_parameters())
-        self._take_as_text(type_.oid for _, type_ in prepared._get_attributes())
-        prepared._init_codecs()
-
-    def _take_as_text(self, oids: Iterable[int]) -> None:
-        settings = self._protocol.get_settings()
-        for oid in oids:
-            if oid not in self._as_text:
-                self._as_text.add(oid)
-                settings.set_builtin_type_codec(oid, "text", "pg_catalog", "scalar", "text", "text")
 
     def _deadline(self, timeout: float | None) -> float | None:
         return None if timeout is None else self._loop.time() + timeout

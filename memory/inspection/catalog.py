@@ -15,7 +15,8 @@ from core.catalog.reader import numbered
 from core.errors import AppError, LockTimeout, OperationFailed, ResultTooLarge, StatementTimeout
 from core.postgres.context import EXTENSIONS
 from core.postgres.errors import sqlstate, translate
-from core.postgres.tenant_connection import Outcome, TenantConnection
+from core.postgres.outcomes import Outcome
+from core.postgres.tenant_connection import TenantConnection
 from memory.inspection.errors import SchemaChanging
 from memory.statements.errors import SchemaMissing
 from memory.statements.executor import FAILURES, Executor

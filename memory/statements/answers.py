@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from core.postgres.tenant_connection import Outcome
+from core.postgres.outcomes import Outcome
 from core.postgres.values import Column
 from memory.statements.run import Result, Run
 from memory.statements.schemas import RowForm

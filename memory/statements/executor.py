@@ -23,15 +23,9 @@ from core.postgres.context import (
 )
 from core.postgres.errors import is_rerunnable, sqlstate
 from core.postgres.identifiers import Environment, Identifier, literal
+from core.postgres.outcomes import DescriptionChanged, Outcome, RefusedAhead, RefusedBehind, Utility
 from core.postgres.statements import SHOWN_CHARACTERS, normalised
-from core.postgres.tenant_connection import (
-    DescriptionChanged,
-    Outcome,
-    RefusedAhead,
-    RefusedBehind,
-    TenantConnection,
-    Utility,
-)
+from core.postgres.tenant_connection import TenantConnection
 from core.postgres.tenant_sessions import TenantSessions
 from core.postgres.type_book import Kind as Type
 from core.postgres.type_book import PostgresType

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.postgres.tenant_connection import Utility
+from core.postgres.outcomes import Utility
 from core.postgres.values import Column
 from core.sqlguard import Statement
 from memory.statements.place import Place

@@ -3,7 +3,8 @@ from functools import partial
 from typing import Any
 
 from core.errors import AppError, InvalidRequest
-from core.postgres.tenant_connection import Outcome, TenantConnection
+from core.postgres.outcomes import Outcome
+from core.postgres.tenant_connection import TenantConnection
 from core.sqlguard import DmlNotAllowed, Kind, Ruleset, SqlRefused, Statement
 from memory.caller import Caller, Scope
 from memory.statements.directory import Access, Directory

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from core.errors import AppError, StatementTimeout
-from core.postgres.tenant_connection import Outcome, TenantConnection
+from core.postgres.outcomes import Outcome
+from core.postgres.tenant_connection import TenantConnection
 from core.postgres.values import JsonValue, row_converter
 from core.settings import Settings
 from core.sqlguard import Statement

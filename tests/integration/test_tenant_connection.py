@@ -19,11 +19,8 @@ from core.errors import (
     ResultTooLarge,
     StatementTimeout,
 )
-from core.postgres.tenant_connection import (
-    RefusedAhead,
-    TenantConnection,
-    Utility,
-)
+from core.postgres.outcomes import RefusedAhead, Utility
+from core.postgres.tenant_connection import TenantConnection
 from core.postgres.tenant_server import TenantServer, connect_tenant
 from tests.tenants import BYTE_LIMIT, connected, empty_database
 

@@ -12,7 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from core.errors import InvalidParameter
-from core.postgres.tenant_connection import Outcome, TenantConnection
+from core.postgres.outcomes import Outcome
+from core.postgres.tenant_connection import TenantConnection
 from core.postgres.type_book import BUILTIN, Kind
 from core.postgres.values import row_converter
 from tests.integration.samples import MADE, NOT_STORABLE, SAMPLES
