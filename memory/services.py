@@ -116,8 +116,9 @@ class Services:
             prepares=True,
         )
 
-        async def log_in(login: str) -> TenantConnection:
-            return await server.log_in(login, derive(self.master_secret, login))
+        async def log_in(login: str, beginning: str) -> TenantConnection:
+            password = derive(self.master_secret, login)
+            return await server.log_in(login, password, beginning=beginning)
 
         sessions = TenantSessions(
             log_in,

@@ -60,10 +60,11 @@ class ServerLogin(Generic[C]):
         self._known: tuple[list[Any], Any, Any] | None = None
         self._known_until = 0.0
 
-    async def __call__(self, login: Mapping[str, str]) -> C:
+    async def __call__(self, login: Mapping[str, str], first: bytes = b"") -> C:
         """
         Args:
             login: `user` and `password`, where they are not the URL's.
+            first: of `JoiningLoop`; it does not go out where the URL names several servers.
         """
         addresses, parameters, config = self._read()
         running = asyncio.get_running_loop()
@@ -75,11 +76,12 @@ class ServerLogin(Generic[C]):
             found: C = await asyncpg.connect(connection_class=self._class, **options)
             return found
         spare = self._spare if isinstance(addresses[0], tuple) else None
+        taking = spare.take if spare is not None else _no_socket
         try:
             async with asyncio.timeout(self._timeout):
                 connection: C = await DRIVER._connect_addr(
                     addr=addresses[0],
-                    loop=JoiningLoop(running, spare.take) if spare else JoiningLoop(running),
+                    loop=JoiningLoop(running, taking, first),
                     params=parameters._replace(**login),
                     config=config,
                     connection_class=self._class,
@@ -106,3 +108,7 @@ class ServerLogin(Generic[C]):
             self._known = DRIVER._parse_connect_arguments(**UNSAID, **self._asked)
             self._known_until = now + READ_AGAIN
         return self._known
+
+
+def _no_socket() -> None:
+    return None

@@ -42,6 +42,8 @@ PREPARED = 32
 # Said before a text that other than ASCII is in, where code may have run since the encoding was
 # looked at; itself it reads alike in all encodings.
 READ_AS_SENT = "SET LOCAL client_encoding = 'UTF8'"
+# What does nothing in a transaction, takes no snapshot, and is answered.
+NOTHING = "CLOSE ALL"
 # What the event loop takes from a socket at once, be it many rows.
 READ_AT_ONCE = 262_144
 
@@ -84,6 +86,8 @@ class TenantConnection(asyncpg.Connection):
         self._incoming = ByteLimit(transport, protocol)
         self._beginning = ""
         self._begun = Answers()
+        # What began a transaction along with the login, until `begin_with` says the same.
+        self._ahead = b""
         # Whether a transaction was begun of which the driver may not know.
         self._is_open = False
         # What sessions of the same logins share, and what the driver reads by it in this one: in a
@@ -98,6 +102,10 @@ class TenantConnection(asyncpg.Connection):
         self.end: AnswersBehind | None = None
         # How many of those of `run_utilities` are done.
         self.utilities_done = 0
+        if transport.early is not None:
+            self._ahead, self._is_open = transport.first, True
+            self._incoming.take_out(self._begun)
+            self._incoming.data_received(transport.early)
 
     def begin_with(self, message: str) -> None:
         """Begin a transaction along with the next statement, in the same round trip; an `execute`
@@ -105,8 +113,15 @@ class TenantConnection(asyncpg.Connection):
 
         Args:
             message: simple statements of the service's own. Where PostgreSQL refuses them, that is
-                raised by the next statement, which is not executed.
+                raised by the next statement, which is not executed. What went out along with the
+                login is not sent again, and has to be what this says.
         """
+        if self._ahead:
+            if messages.query(message) != self._ahead:
+                self.terminate()
+                raise asyncpg.InterfaceError("another transaction was begun along with the login")
+            self._ahead = b""
+            return
         self._beginning, self._begun = message, Answers()
         self._sent_whole, self.end = False, None
 
@@ -129,9 +144,16 @@ class TenantConnection(asyncpg.Connection):
         return self._sent_whole and (lost or begun.is_idle)
 
     async def begin_now(self) -> None:
-        """Begin, if that is to be done and waits for a statement."""
+        """Begin, if that is to be done and waits for a statement, or is not known to be done."""
         if self._beginning:
             await self.execute("")
+        elif self._is_beginning:
+            await self.execute(NOTHING)
+
+    @property
+    def _is_beginning(self) -> bool:
+        """Whether the message has gone out, and was not answered yet."""
+        return self._is_open and not self._begun.is_complete
 
     def forget_beginning(self) -> None:
         self._beginning = ""
@@ -216,9 +238,11 @@ class TenantConnection(asyncpg.Connection):
         for each in utilities:
             self._check_encoding(each.text)
         first, *_ = utilities
-        if first.ahead:
-            # Of two simple queries in a row the second would be answered, were the first refused.
+        if first.ahead or self._is_beginning:
+            # Of two simple queries in a row the second would be answered, were the first refused;
+            # and what went out as one along with the login has to be done.
             await self.begin_now()
+        self._check_begun()
         *_, last = utilities
         return await self._bounded(last.text, self._run_undescribed, utilities, behind, timeout)
 
@@ -478,9 +502,10 @@ class TenantConnection(asyncpg.Connection):
         """Send the beginning, and what has the statement parsed and described, along with its
         execution."""
         self._check_not_ended()
+        self._check_begun()
         if self._beginning:
             self._send_beginning()
-            self._sent_whole = True
+        self._sent_whole = self._sent_whole or self._is_beginning
         description = Description(known.parameters, known.fields)
         self._incoming.take_out_description(description)
         self._transport.hold(messages.parsing(statement))
@@ -488,9 +513,11 @@ class TenantConnection(asyncpg.Connection):
 
     async def _prepare_first(self, statement: str, deadline: float | None) -> Any:
         """The statement described, in the transaction that begins with it, if one does."""
-        if not self._beginning:
+        self._check_begun()
+        if self._beginning:
+            self._send_beginning()
+        elif not self._is_beginning:
             return await self._prepare_statement(statement, deadline)
-        self._send_beginning()
         try:
             prepared = await self._prepare_statement(statement, deadline)
         except asyncpg.PostgresError:
@@ -524,6 +551,11 @@ class TenantConnection(asyncpg.Connection):
             # Whoever takes another must not get this one again.
             super().terminate()
             raise asyncpg.ConnectionDoesNotExistError("the session was ended")
+
+    def _check_begun(self) -> None:
+        """Nothing is to be sent where it is known by now that what went out ahead was refused."""
+        if self._is_open:
+            self._raise_failure()
 
     def _raise_failure(self) -> None:
         if self._begun.failure is not None:
@@ -674,12 +706,14 @@ class TenantConnection(asyncpg.Connection):
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
         message = f"{self._beginning}; {query}" if self._beginning else query
-        self._beginning = ""
+        self._beginning, is_beginning = "", self._is_beginning
         try:
             tag = str(await super().execute(message, *args, timeout=timeout))
         finally:
             self._is_open = False
         self._begun.is_complete = True
+        if is_beginning:
+            self._raise_failure()
         return tag
 
     # What the driver would send on its own.

@@ -5,6 +5,7 @@ from typing import Any
 
 from core.errors import DatabaseUnavailable
 from core.postgres.known_statements import known_statements
+from core.postgres.messages import query
 from core.postgres.server_login import ServerLogin
 from core.postgres.spare_socket import SpareSocket
 from core.postgres.tenant_connection import CANCEL_GRACE, TenantConnection
@@ -70,12 +71,14 @@ class TenantServer:
             self._spare.close()
 
     async def log_in(
-        self, user: str | None = None, password: str | None = None
+        self, user: str | None = None, password: str | None = None, *, beginning: str = ""
     ) -> TenantConnection:
-        """Log in; nothing but the startup message is sent.
+        """Log in; nothing but the startup message is sent, and what is to begin with.
 
         Args:
             user, password: None: those of the URL.
+            beginning: what `begin_with` will be called with. PostgreSQL does it while the driver
+                is still about its part of the login, if that is one with a password.
 
         Raises:
             DatabaseUnavailable: there is no connection within the time.
@@ -83,7 +86,8 @@ class TenantServer:
         given = {"user": user, "password": password}
         try:
             connection = await self._login(
-                {name: value for name, value in given.items() if value is not None}
+                {name: value for name, value in given.items() if value is not None},
+                query(beginning) if beginning else b"",
             )
         except (OSError, TimeoutError) as error:
             raise DatabaseUnavailable from error

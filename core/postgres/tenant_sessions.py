@@ -15,7 +15,7 @@ from core.postgres.tenant_connection import TenantConnection
 from core.telemetry import logger
 
 log = logger("pgtwin.sessions")
-Open = Callable[[str], Awaitable[TenantConnection]]
+Open = Callable[[str, str], Awaitable[TenantConnection]]
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class TenantSessions:
     """Gives a session of a login to one user at a time.
 
     Args:
-        open_session: logs in under a name.
+        open_session: logs in under a name, and may begin a transaction along with that.
         limit: how many sessions there may be.
         per_login: how many of them one login may have, so that one database leaves the others
             some.
@@ -67,13 +67,18 @@ class TenantSessions:
         return self._total
 
     @asynccontextmanager
-    async def session(self, login: str) -> AsyncIterator[TenantConnection]:
+    async def session(
+        self, login: str, beginning: Callable[[], str] = lambda: ""
+    ) -> AsyncIterator[TenantConnection]:
         """A session of the login; one that is left as no other may get it is not used again.
+
+        Args:
+            beginning: makes what a new session may begin with along with its login; empty: nothing.
 
         Raises:
             SessionsExhausted: none became free in time.
         """
-        connection = await self._take(login)
+        connection = await self._take(login, beginning)
         try:
             yield connection
         finally:
@@ -91,14 +96,14 @@ class TenantSessions:
         while self._unused and next(iter(self._unused.values()))[1] <= before:
             self._close_oldest()
 
-    async def _take(self, login: str) -> TenantConnection:
+    async def _take(self, login: str, beginning: Callable[[], str]) -> TenantConnection:
         deadline = time.monotonic() + self._patience
         while True:
             connection = self._pop_idle(login)
             if connection is not None:
                 return connection
             if self._has_room(login):
-                return await self._log_in(login)
+                return await self._log_in(login, beginning)
             await self._wait(login, deadline)
 
     def _pop_idle(self, login: str) -> TenantConnection | None:
@@ -118,7 +123,7 @@ class TenantSessions:
             return False
         return self._total < self._limit or bool(self._unused)
 
-    async def _log_in(self, login: str) -> TenantConnection:
+    async def _log_in(self, login: str, beginning: Callable[[], str]) -> TenantConnection:
         if self._meter is not None:
             self._meter.miss()
         while self._total >= self._limit:
@@ -126,7 +131,7 @@ class TenantSessions:
         self._logins.setdefault(login, _Login()).sessions += 1
         self._total += 1
         try:
-            return await self._open(login)
+            return await self._open(login, beginning())
         except BaseException:
             self._forget(login)
             self._wake()

@@ -99,7 +99,9 @@ class Executor:
         while True:
             run, session = Run(place, mode, is_ddl, overrides, describes, ends_apart), None
             try:
-                async with self.begun(place, mode, at_once=False) as session:
+                # DDL goes out along with a beginning that can't be refused without it.
+                ahead = not is_ddl
+                async with self.begun(place, mode, at_once=False, ahead=ahead) as session:
                     await work(session, run)
                     if not run.is_ended:
                         if run.waiting or run.place.is_lent:
@@ -134,7 +136,7 @@ class Executor:
 
     @asynccontextmanager
     async def begun(
-        self, place: Place, mode: Mode, *, at_once: bool = True
+        self, place: Place, mode: Mode, *, at_once: bool = True, ahead: bool = False
     ) -> AsyncIterator[TenantConnection]:
         """A session in whose transaction the place's user acts; undone where it is not ended.
 
@@ -144,9 +146,14 @@ class Executor:
         Args:
             at_once: False: it begins along with the first statement. One that has not begun then
                 is closed, and the caller takes another.
+            ahead: a new session may begin along with its login.
         """
+
+        def of_new() -> str:
+            return self._beginning(None, place, mode) if ahead and not place.is_signed else ""
+
         while True:
-            async with self._sessions.session(place.login.name) as session:
+            async with self._sessions.session(place.login.name, of_new) as session:
                 session.uses += 1
                 session.begin_with(self._beginning(session, place, mode))
                 if at_once:
@@ -322,32 +329,36 @@ class Executor:
             await session.execute(locking(relations))
         await session.execute(frozen(self._entry(session, place), seconds))
 
-    def _beginning(self, session: TenantConnection, place: Place, mode: Mode) -> str:
+    def _beginning(self, session: TenantConnection | None, place: Place, mode: Mode) -> str:
+        """
+        Args:
+            session: None: one that is about to log in, for which nothing can be signed.
+        """
         return beginning(
             place.schema,
             becoming=self._becoming(session, place),
             entry="" if mode.snapshot else self._entry(session, place),
             read_only=mode.read_only,
             snapshot=mode.snapshot,
-            is_new=session.uses == 1,
+            is_new=session is None or session.uses == 1,
         )
 
-    def _becoming(self, session: TenantConnection, place: Place) -> str:
+    def _becoming(self, session: TenantConnection | None, place: Place) -> str:
         if place.role is None:
             return ""
         if place.is_lent:
-            pid, login = session.get_server_pid(), place.login.name
+            pid, login = _backend(session), place.login.name
             return becoming_lent(self._key, pid, login, place.role, place.environment)
         return f"SET LOCAL ROLE {place.role}"
 
     def _acting(self, session: TenantConnection, place: Place) -> str:
         return acting(place.schema, self._becoming(session, place))
 
-    def _entry(self, session: TenantConnection, place: Place) -> str:
+    def _entry(self, session: TenantConnection | None, place: Place) -> str:
         user = place.end_user
         if user is None:
             return ""
-        pid, login = session.get_server_pid(), place.login.name
+        pid, login = _backend(session), place.login.name
         return entering(self._key, pid, login, user.app_id, user.uid)
 
     async def _end(self, session: TenantConnection, mode: Mode, unsent: Sequence[str] = ()) -> None:
@@ -421,6 +432,13 @@ def _refusals(run: Run) -> Iterator[None]:
             raise _HasWrittenError from None
         run.statement = None
         raise refused.__cause__ or refused from None
+
+
+def _backend(session: TenantConnection | None) -> int:
+    """Its number, which signatures are for."""
+    if session is None:
+        raise ValueError("nothing can be signed for a session that is not there yet")
+    return session.backend_pid
 
 
 def _length(params: Sequence[JsonValue]) -> int:

@@ -45,6 +45,11 @@ class Place:
         """Whether the login may not become who acts, but for the service's loan."""
         return self.end_user is None and self.database.owners_apart and self.spans
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether who acts is said with a signature, which holds for one session."""
+        return self.end_user is not None or self.is_lent
+
     def with_owners_apart(self) -> Self:
         """The same, in a database whose owners were set apart meanwhile."""
         return replace(self, database=replace(self.database, owners_apart=True))
