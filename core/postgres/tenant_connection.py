@@ -709,6 +709,10 @@ class TenantConnection(asyncpg.Connection):
         self._beginning, is_beginning = "", self._is_beginning
         try:
             tag = str(await super().execute(message, *args, timeout=timeout))
+        except asyncpg.PostgresError:
+            if is_beginning:
+                self._raise_failure()
+            raise
         finally:
             self._is_open = False
         self._begun.is_complete = True

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from core.postgres.tenant_connection import TenantConnection
+from core.postgres.tenant_server import TenantServer
+from memory.services import Services
 from tests.integration.statements.conftest import Owner, Plant, Worker
 from tests.integration.statements.test_endings import FUNCTION, PAUSE, assert_timed_out
 from tests.sql import Twin, as_user
@@ -236,3 +238,41 @@ async def test_what_takes_too_long_at_the_end_keeps_nothing(
         hurried = replace(twin, api=api)
         assert_timed_out(await hurried.dml("INSERT INTO notes (uid) VALUES ('x')"))
         assert await hurried.value(COUNT) == 0
+
+
+async def test_a_new_session_begins_along_with_its_login(
+    twin: Twin, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for an end user, for whom the session has to be known, nor for DDL."""
+    begun: list[str] = []
+    log_in = TenantServer.log_in
+
+    async def watched(self: TenantServer, *given: Any, beginning: str = "") -> TenantConnection:
+        begun.append(beginning[:5])
+        return await log_in(self, *given, beginning=beginning)
+
+    monkeypatch.setattr(TenantServer, "log_in", watched)
+    calls: dict[str, Any] = {
+        "DML": twin.code("INSERT INTO notes (uid) VALUES ('alice'); SELECT 1"),
+        "read": twin.code("SELECT * FROM notes", read_only=True),
+        "end user": twin.code("SELECT * FROM notes", **ALICE),
+        "refused by PostgreSQL": twin.code("SELECT * FROM nowhere"),
+        "again": twin.code(COUNT),
+    }
+    found = {}
+    for name, call in calls.items():
+        if name != "again":
+            services.sessions.close_idle()
+        found[name] = (await call, begun.copy())
+        begun.clear()
+    services.sessions.close_idle()
+    found["DDL"] = ((await twin.ddl("CREATE TABLE a (id int)")).code, begun.copy())
+    assert {name: (code == 0, *begun) for name, (code, begun) in found.items()} == {
+        "DML": (True, "BEGIN"),
+        "read": (True, "BEGIN"),
+        "end user": (True, ""),
+        "refused by PostgreSQL": (False, "BEGIN"),
+        "again": (True,),
+        "DDL": (True, ""),
+    }
+    assert await twin.value(COUNT) == 1
