@@ -62,9 +62,9 @@ FAILURES = (
     OSError,
 )
 # Refused where the transaction has written anything, by whatever function or view: its number is no
-# boolean, for which a new session has no operator to look up.
+# boolean. A new session has no operator or cast to look up for it.
 UNWRITTEN = (
-    f"{UNLOCK}, pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text::pg_catalog.bool"
+    f"{UNLOCK}, pg_catalog.boolin(pg_catalog.xid8out(pg_catalog.pg_current_xact_id_if_assigned()))"
 )
 # A row of an INSERT's text gives an id, in a message of about so many bytes for each of its own.
 ANSWER_GROWTH = 20
