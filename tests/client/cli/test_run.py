@@ -100,6 +100,8 @@ async def test_who_is_told_to_end_clears_away(
         PGTWIN, "run", "--", sys.executable, "-c", WAIT,
         env=environment(door, tmp_path), stdout=asyncio.subprocess.PIPE,
         stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        # The suite may run under nohup.
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stdout is not None
     assert await asyncio.wait_for(process.stdout.readline(), 30) == b"begun\n"
