@@ -24,8 +24,7 @@ class JoinedWrites:
     """A transport that can hold bytes back until the next write, or send them behind it.
 
     Attributes:
-        first: what is to go out along with the login's last message, and then has if `early` is
-            there.
+        first: what goes out along with the login's last message, where that is known to be one.
         early: what has come for it before somebody else reads; None: it has not gone out.
     """
 
@@ -64,7 +63,7 @@ class JoinedWrites:
 
     def release_with_first(self) -> None:
         """Send what is held back, if anything is, and `first` behind it."""
-        if self._held:
+        if self._held and self.early is None:
             self._held, self.early = b"".join((self._held, self.first)), b""
         self.release()
 
@@ -111,6 +110,7 @@ class _Login(asyncio.Protocol):
         self._first = first
         # A message that has not come to its end.
         self._part = b""
+        # Or it is none: the answer to whether the server speaks TLS goes to another protocol.
         self._is_over = not isinstance(inner, BaseProtocol)
 
     def connection_made(self, transport: Any) -> None:

@@ -42,8 +42,8 @@ PREPARED = 32
 # Said before a text that other than ASCII is in, where code may have run since the encoding was
 # looked at; itself it reads alike in all encodings.
 READ_AS_SENT = "SET LOCAL client_encoding = 'UTF8'"
-# What does nothing in a transaction, takes no snapshot, and is answered.
-NOTHING = "CLOSE ALL"
+# What does nothing, takes no snapshot, and is answered.
+NOTHING = "SHOW transaction_isolation"
 # What the event loop takes from a socket at once, be it many rows.
 READ_AT_ONCE = 262_144
 
@@ -88,6 +88,8 @@ class TenantConnection(asyncpg.Connection):
         self._begun = Answers()
         # What began a transaction along with the login, until `begin_with` says the same.
         self._ahead = b""
+        # Whether nothing was sent, and nobody told of a refusal, since it was said again.
+        self._is_ahead = False
         # Whether a transaction was begun of which the driver may not know.
         self._is_open = False
         # What sessions of the same logins share, and what the driver reads by it in this one: in a
@@ -106,6 +108,7 @@ class TenantConnection(asyncpg.Connection):
             self._ahead, self._is_open = transport.first, True
             self._incoming.take_out(self._begun)
             self._incoming.data_received(transport.early)
+            transport.first, transport.early = b"", None
 
     def begin_with(self, message: str) -> None:
         """Begin a transaction along with the next statement, in the same round trip; an `execute`
@@ -120,7 +123,8 @@ class TenantConnection(asyncpg.Connection):
             if messages.query(message) != self._ahead:
                 self.terminate()
                 raise asyncpg.InterfaceError("another transaction was begun along with the login")
-            self._ahead = b""
+            # Nothing else was sent in this session.
+            self._ahead, self._is_ahead = b"", True
             return
         self._beginning, self._begun = message, Answers()
         self._sent_whole, self.end = False, None
@@ -129,6 +133,11 @@ class TenantConnection(asyncpg.Connection):
     def awaits_beginning(self) -> bool:
         """Whether the message of `begin_with` was not sent yet."""
         return bool(self._beginning)
+
+    @property
+    def has_only_begun(self) -> bool:
+        """Whether it went out along with the login, and nothing was sent behind it."""
+        return self._is_ahead
 
     @property
     def has_begun(self) -> bool:
@@ -143,12 +152,26 @@ class TenantConnection(asyncpg.Connection):
         lost = begun.failure is None and not begun.is_complete
         return self._sent_whole and (lost or begun.is_idle)
 
-    async def begin_now(self) -> None:
-        """Begin, if that is to be done and waits for a statement, or is not known to be done."""
+    async def begin_now(self, *, timeout: float | None = None) -> None:
+        """Begin, if that is to be done and waits for a statement.
+
+        Args:
+            timeout: seconds; None: those of the login.
+        """
         if self._beginning:
-            await self.execute("")
-        elif self._is_beginning:
-            await self.execute(NOTHING)
+            await self.execute("", timeout=timeout)
+        elif self._is_ahead:
+            self._is_ahead = False
+            self._raise_failure()
+            try:
+                await super().execute(NOTHING, timeout=timeout)
+            except asyncpg.PostgresError:
+                self._raise_failure()
+                raise
+            finally:
+                # The driver knows by now.
+                self._is_open = False
+            self._raise_failure()
 
     @property
     def _is_beginning(self) -> bool:
@@ -237,12 +260,6 @@ class TenantConnection(asyncpg.Connection):
         """
         for each in utilities:
             self._check_encoding(each.text)
-        first, *_ = utilities
-        if first.ahead or self._is_beginning:
-            # Of two simple queries in a row the second would be answered, were the first refused;
-            # and what went out as one along with the login has to be done.
-            await self.begin_now()
-        self._check_begun()
         *_, last = utilities
         return await self._bounded(last.text, self._run_undescribed, utilities, behind, timeout)
 
@@ -273,11 +290,14 @@ class TenantConnection(asyncpg.Connection):
         """
         self._check_open()
         self._check_encoding(statement)
-        await self.begin_now()
+        deadline = self._deadline(timeout)
         try:
+            await self.begin_now(timeout=timeout)
             # The driver's own takes bytes for the name of a file, and opens that.
             with self._stmt_exclusive_section:
-                tag: str = await self._protocol.copy_in(statement, None, data, None, None, timeout)
+                tag: str = await self._protocol.copy_in(
+                    statement, None, data, None, None, self._remaining(deadline)
+                )
         except TimeoutError:
             await self._await_cancellation()
             raise StatementTimeout from None
@@ -286,12 +306,16 @@ class TenantConnection(asyncpg.Connection):
     async def _run_undescribed(
         self, statement: str, utilities: Sequence[Utility], behind: str, timeout: float | None
     ) -> list[Outcome]:
-        prepared = self._driver.undescribed(statement)
         self.utilities_done = 0
+        deadline = self._deadline(timeout)
+        if utilities[0].ahead or self._is_ahead:
+            # Of two simple queries in a row the second is done even where the first is refused.
+            await self.begin_now(timeout=timeout)
+        prepared = self._driver.undescribed(statement)
         ahead = self._send_ahead(utilities)
         # The driver parses it in a write of its own.
         self._transport.join()
-        execution = self._execute_prepared(prepared, (), (), 0, self._deadline(timeout), behind)
+        execution = self._execute_prepared(prepared, (), (), 0, deadline, behind)
         try:
             last = await execution
         except (asyncpg.PostgresError, RefusedBehind):
@@ -554,6 +578,7 @@ class TenantConnection(asyncpg.Connection):
 
     def _check_begun(self) -> None:
         """Nothing is to be sent where it is known by now that what went out ahead was refused."""
+        self._is_ahead = False
         if self._is_open:
             self._raise_failure()
 
@@ -705,19 +730,15 @@ class TenantConnection(asyncpg.Connection):
         return not self.is_closed() and (self._is_open or super().is_in_transaction())
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        if self._is_ahead:
+            await self.begin_now(timeout=timeout)
         message = f"{self._beginning}; {query}" if self._beginning else query
-        self._beginning, is_beginning = "", self._is_beginning
+        self._beginning = ""
         try:
             tag = str(await super().execute(message, *args, timeout=timeout))
-        except asyncpg.PostgresError:
-            if is_beginning:
-                self._raise_failure()
-            raise
         finally:
             self._is_open = False
         self._begun.is_complete = True
-        if is_beginning:
-            self._raise_failure()
         return tag
 
     # What the driver would send on its own.

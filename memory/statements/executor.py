@@ -170,7 +170,7 @@ class Executor:
                 finally:
                     if session.awaits_beginning:
                         session.forget_beginning()
-                    elif not session.has_begun:
+                    elif not (session.has_begun or session.has_only_begun):
                         session.terminate()
                     if not session.is_closed() and session.is_in_transaction():
                         await _undo(session)

@@ -2,14 +2,16 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
+from core.errors import DatabaseUnavailable, StatementTimeout
 from core.postgres.outcomes import Utility
 from core.postgres.tenant_connection import TenantConnection
 from core.postgres.tenant_server import TenantServer
@@ -130,6 +132,83 @@ async def test_utilities_wait_until_it_is_done(admin_url: str) -> None:
         assert found.rows[0][0] is None
 
 
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize(
+    "act",
+    [
+        TenantConnection.begin_now,
+        lambda tenant: tenant.execute("COMMIT; RESET ALL"),
+        lambda tenant: tenant.copy_in("COPY nothing FROM STDIN", b""),
+        lambda tenant: tenant.describe("SELECT 1", timeout=5),
+    ],
+    ids=["begin", "execute", "copy", "describe"],
+)
+async def test_whatever_comes_first_is_told_of_the_refusal(
+    admin_url: str, act: Callable[[TenantConnection], Awaitable[Any]], waits: bool
+) -> None:
+    async with watched(admin_url) as logins, logins.logged_in(REFUSED) as tenant:
+        if waits:
+            await asyncio.sleep(0.1)
+        tenant.begin_with(REFUSED)
+        with pytest.raises(asyncpg.InvalidParameterValueError, match="nobody_there"):
+            await act(tenant)
+        assert not tenant.has_begun
+        await tenant.execute("ROLLBACK")
+        assert tenant.is_reusable
+
+
+async def test_nothing_is_done_outside_of_a_transaction(admin_url: str) -> None:
+    refused = "SET nothing_of_the_kind = 1; BEGIN"
+    async with watched(admin_url) as logins, logins.logged_in(refused) as tenant:
+        tenant.begin_with(refused)
+        with pytest.raises(asyncpg.UndefinedObjectError, match="nothing_of_the_kind"):
+            await tenant.execute("CREATE TEMP TABLE a ()")
+        await tenant.execute("ROLLBACK")
+        found = await tenant.run("SELECT to_regclass('pg_temp.a')")
+        assert found.rows[0][0] is None
+
+
+async def test_to_begin_now_takes_no_snapshot(admin_url: str) -> None:
+    repeatable = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+    async with watched(admin_url) as logins, logins.logged_in(repeatable) as tenant:
+        tenant.begin_with(repeatable)
+        assert tenant.has_only_begun
+        await tenant.begin_now()
+        assert not tenant.has_only_begun
+        await tenant.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        await tenant.execute("SET TRANSACTION READ ONLY; ROLLBACK")
+
+
+async def test_utilities_wait_no_longer_than_they_may(admin_url: str) -> None:
+    endless = "BEGIN; SELECT pg_sleep(60)"
+    async with watched(admin_url) as logins, logins.logged_in(endless) as tenant:
+        tenant.begin_with(endless)
+        with pytest.raises(StatementTimeout):
+            await tenant.run_utilities([Utility("CREATE TEMP TABLE a ()")], timeout=0.1)
+        await tenant.execute("ROLLBACK")
+        assert tenant.is_reusable
+
+
+async def test_it_goes_out_once_where_a_password_is_asked_for_twice() -> None:
+    said: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        length = int.from_bytes(await reader.readexactly(4), "big")
+        await reader.readexactly(length - 4)
+        for _ in range(2):
+            writer.write(b"R\0\0\0\x08\0\0\0\3")
+            said.append(await reader.read(1_000))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"postgresql://a:secret@127.0.0.1:{port}/a?sslmode=disable"
+        with pytest.raises((OSError, asyncpg.PostgresConnectionError, DatabaseUnavailable)):
+            await server_at(url).log_in(beginning=TOKYO)
+    assert [TOKYO.encode() in each for each in said] == [True, False]
+    assert all(b"secret" in each for each in said)
+
+
 async def test_another_can_not_begin_in_its_place(admin_url: str) -> None:
     tenant = await server_at(admin_url).log_in(beginning=TOKYO)
     with pytest.raises(asyncpg.InterfaceError):
@@ -207,6 +286,6 @@ async def test_with_tls(mode: str) -> None:
     with own_server(15) as url:
         await with_tls(url)
         tenant = await server_at(f"{url}?sslmode={mode}").log_in(beginning=TOKYO)
-        assert tenant._transport.early is not None
+        assert not tenant.is_reusable
         await begins(tenant)
         await tenant.close()
