@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from postgast.pg_query_pb2 import Node
+
 from core.sqlguard import constants, names
 from core.sqlguard.errors import SqlRefused, SqlTooLarge
 from core.sqlguard.limits import MAX_NODES
@@ -109,35 +111,40 @@ class Walk:
         count = 0
         while stack:
             node, location = stack.pop()
-            kind = node.DESCRIPTOR.name
-            if kind == "Node":
+            if type(node) is Node:
                 which = node.WhichOneof("node")
                 if which is None:
                     continue
                 node = getattr(node, which)
-                kind = node.DESCRIPTOR.name
-            if kind in _LEAVES:
+            part = _PARTS[type(node)]
+            if part.is_leaf:
                 continue
-            count += kind not in _UNCOUNTED
+            kind = part.kind
+            count += part.is_counted
             if count > MAX_NODES:
                 raise SqlTooLarge(
                     f"The statement has more than {MAX_NODES:,} parts",
                     position=self._start,
                     details=[{"statement": self._number}],
                 )
-            location = getattr(node, "location", location) or location
-            if kind not in self._nodes or (count > 1 and kind in _WHOLE):
+            if part.has_location:
+                location = node.location or location
+            if kind not in self._nodes or (count > 1 and part.is_whole):
                 raise self.refuse(f"{_words(kind)} is not allowed here", location)
-            visit = _VISITS.get(kind)
-            if visit is not None:
-                visit(self, node, location)
+            if part.visit is not None:
+                part.visit(self, node, location)
             for field, value in node.ListFields():
-                if field.message_type is None:
-                    continue
-                if field.is_repeated:
-                    stack.extend((each, location) for each in value if not _is_constant(each))
-                else:
+                holds = _HOLDS[field]
+                if holds == _ONE:
                     stack.append((value, location))
+                elif holds == _NODES:
+                    # Most are constants and parts of names.
+                    for each in value:
+                        which = each.WhichOneof("node")
+                        if which is not None and which not in _LEAF_NODES:
+                            stack.append((getattr(each, which), location))
+                elif holds == _MANY:
+                    stack.extend((each, location) for each in value)
 
     def relation(self, node: Any, location: int) -> None:
         if node.catalogname:
@@ -311,6 +318,9 @@ class Walk:
 
 
 _LEAVES = frozenset({"A_Const", "String", "Integer", "Float", "Boolean", "BitString", "A_Star"})
+_LEAF_NODES = frozenset(
+    {"a_const", "string", "integer", "float", "boolean", "bit_string", "a_star"}
+)
 _UNCOUNTED = frozenset({"List", "ParamRef", "TypeCast", "TypeName"})
 _VISITS: dict[str, Callable[[Walk, Any, int], None]] = {
     "RangeVar": Walk.relation,
@@ -334,9 +344,45 @@ _VISITS: dict[str, Callable[[Walk, Any, int], None]] = {
 }
 
 
-def _is_constant(node: Any) -> bool:
-    is_node = node.DESCRIPTOR.name == "Node"
-    return is_node and bool(node.WhichOneof("node") == "a_const")
+class _Part:
+    """What is to be known of a kind of node; to ask its descriptor each time takes longer than all
+    the rest of the walk."""
+
+    __slots__ = ("has_location", "is_counted", "is_leaf", "is_whole", "kind", "visit")
+
+    def __init__(self, descriptor: Any) -> None:
+        self.kind: str = descriptor.name
+        self.is_leaf = self.kind in _LEAVES
+        self.is_counted = self.kind not in _UNCOUNTED
+        self.is_whole = self.kind in _WHOLE
+        self.has_location = "location" in descriptor.fields_by_name
+        self.visit = _VISITS.get(self.kind)
+
+
+class _Parts(dict[type, _Part]):
+    def __missing__(self, message: Any) -> _Part:
+        part = self[message] = _Part(message.DESCRIPTOR)
+        return part
+
+
+# What a field of a node has.
+_NOTHING, _ONE, _MANY, _NODES = range(4)
+
+
+class _Fields(dict[Any, int]):
+    def __missing__(self, field: Any) -> int:
+        if field.message_type is None:
+            holds = _NOTHING
+        elif not field.is_repeated:
+            holds = _ONE
+        else:
+            is_nodes = field.message_type.name == Node.DESCRIPTOR.name
+            holds = _NODES if is_nodes else _MANY
+        self[field] = holds
+        return holds
+
+
+_PARTS, _HOLDS = _Parts(), _Fields()
 
 
 def _regclass_of_constant(node: Any) -> set[int]:
