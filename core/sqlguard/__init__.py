@@ -6,6 +6,7 @@ from core.sqlguard.errors import (
     SqlUnreadable,
 )
 from core.sqlguard.guard import admit, overriding_user_value
+from core.sqlguard.limits import skeleton
 from core.sqlguard.statements import Kind, Relation, Ruleset, Statement
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "Statement",
     "admit",
     "overriding_user_value",
+    "skeleton",
 ]

@@ -128,6 +128,7 @@ def _admitted(
         only_reads=kind is Kind.SELECT and not (walk.writes or walk.may_write or walk.locks),
         lists_rows=kind is Kind.INSERT and _lists_rows(node),
         target=_target(node) if kind is Kind.INSERT else None,
+        weighs_constants=not is_dml or walk.weighs_constants,
     )
 
 

@@ -70,6 +70,12 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_WORD = re.compile(_LATER)
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+# What stands for a constant in a skeleton; no text that is admitted has such a character.
+_MARK = "\0"
+# The constant behind it says how names are to be read.
+_UESCAPE = re.compile("uescape", re.IGNORECASE)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _CONVERTED = re.compile(r"[-+]")
 
@@ -81,10 +87,31 @@ def check_size(sql: str, ruleset: Ruleset) -> None:
         SqlTooLarge: with the position at which it is.
         SqlUnreadable: it is no Unicode.
     """
+    _Counter(_short_enough(sql, ruleset)).through()
+
+
+def skeleton(sql: str, ruleset: Ruleset) -> str | None:
+    """The text without its plain constants, of which only the kind is left.
+
+    PostgreSQL reads texts with the same skeleton as the same but for the values of constants:
+    numbers of few digits, and texts between single quotes.
+
+    Returns:
+        None: it has none.
+
+    Raises:
+        SqlTooLarge, SqlUnreadable: as `check_size`.
+    """
+    counter = _Counter(_short_enough(sql, ruleset), pieces=[])
+    counter.through()
+    return None if _MARK in sql or _UESCAPE.search(sql) else counter.skeleton()
+
+
+def _short_enough(sql: str, ruleset: Ruleset) -> str:
     most = MAX_BYTES[ruleset]
     if len(sql) > most or len(_encoded(sql)) > most:
         raise SqlTooLarge(f"The SQL has more than {most} bytes")
-    _Counter(sql).through()
+    return sql
 
 
 def _encoded(sql: str) -> bytes:
@@ -116,7 +143,14 @@ class _Level:
 
 @dataclass(slots=True)
 class _Counter:
+    """
+    Attributes:
+        pieces: of the skeleton, up to `taken`; None: there is to be none.
+    """
+
     sql: str
+    pieces: list[str] | None = None
+    taken: int = 0
     levels: list[_Level] = field(default_factory=lambda: [_Level()])
     parts: int = 0
     items: int = 0
@@ -142,11 +176,38 @@ class _Counter:
                 case "dollar":
                     end = sql.find(found[0], position)
                     position = size if end < 0 else end + len(found[0])
-                case "literal" | "number" | "word":
+                case "word":
                     pass
+                case "literal" | "number":
+                    if self.pieces is not None:
+                        self._leave_out(kind, start, position)
                 case _ if not is_name or kind in _MARKS:
                     self._count(kind, found[0], start)
             is_name = kind == "dot"
+
+    def skeleton(self) -> str:
+        return "".join((*(self.pieces or ()), self.sql[self.taken :]))
+
+    def _leave_out(self, kind: str, start: int, end: int) -> None:
+        """Leave a constant out of the skeleton, if it is plain: nothing around it is a part of it,
+        and it is whole."""
+        before, text, after = (
+            self.sql[start - 1 : start],
+            self.sql[start:end],
+            self.sql[end : end + 1],
+        )
+        if kind == "number":
+            found = _NUMBER.fullmatch(text)
+            is_plain = found is not None and after != "." and not _WORD.match(after)
+            mark = f"{_MARK}{'f' if found and found[1] else 'i'}"
+        else:
+            # That of `U&'...'` is read on, and so is that of `x'...'`.
+            is_alone = before != "&" and not _WORD.match(before)
+            is_plain = text[0] == "'" and is_alone and text.count("'") % 2 == 0
+            mark = f"{_MARK}s"
+        if is_plain and self.pieces is not None:
+            self.pieces += (self.sql[self.taken : start], mark)
+            self.taken = end
 
     def _count(self, kind: str, text: str, place: int) -> None:
         level = self.levels[-1]

@@ -48,12 +48,12 @@ class Relation:
     """A relation that a statement names.
 
     Attributes:
-        position: in the whole text, in characters from 1.
+        position: in the whole text, in characters from 1; None: it is not said.
     """
 
     name: str
     schema: str | None
-    position: int
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class Statement:
         only_reads: it is a SELECT, and nothing in its text locks rows or may write.
         lists_rows: it is an INSERT of rows that are in its own text, each.
         target: of an INSERT, the name under which RETURNING knows the row.
+        weighs_constants: whether it is admitted depends on the value of a constant.
     """
 
     kind: Kind
@@ -84,3 +85,4 @@ class Statement:
     only_reads: bool
     lists_rows: bool
     target: str | None
+    weighs_constants: bool

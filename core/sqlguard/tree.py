@@ -44,6 +44,7 @@ _WHOLE = {kind for kind in DEFINITIONS - EXPRESSIONS if kind.endswith("Stmt")} -
 WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 # Functions whose result can be many times their arguments, and the argument that says how many.
 SIZED = {"repeat": 1, "lpad": 1, "rpad": 1, "array_fill": 1}
+_OF_CONSTANTS = frozenset({"format", "generate_series"})
 MOST_TIMES, MOST_NUMBERS = 1_000_000, 10_000_000
 # PostgreSQL makes room for as many as the highest number says.
 MOST_PARAMETERS = 65_535
@@ -83,6 +84,7 @@ class Walk:
         # Whether it calls what may write, be that a function of the database's own.
         self.may_write = False
         self.locks = False
+        self.weighs_constants = False
 
     def refuse(self, message: str, location: int = -1) -> SqlRefused:
         return SqlRefused(
@@ -154,7 +156,7 @@ class Walk:
             raise self.refuse(f'The relation "{node.relname}" is the service\'s own', location)
         if node.relpersistence == "t":
             raise self.refuse("Temporary tables are not allowed", location)
-        self._found.append(Relation(node.relname, node.schemaname or None, self.position(location)))
+        self._found.append(Relation(node.relname, node.schemaname or None))
 
     def schema(self, name: str | None, location: int, *also: str) -> None:
         """Refuse a name that is qualified with another schema."""
@@ -194,6 +196,7 @@ class Walk:
             raise self.refuse(f"The function {name}() is not allowed", location)
         is_of_sequences = is_catalogs and name in _OF_SEQUENCES
         if is_of_sequences and node.args:
+            self.weighs_constants = True
             self._sequences_at |= _regclass_of_constant(node.args[0])
         self.may_write |= is_of_sequences or not is_catalogs or not names.is_catalog_function(name)
         self._sized(name, node.args, location)
@@ -217,6 +220,7 @@ class Walk:
                 raise self.refuse(f"The type {name} is not allowed", location)
 
     def _sized(self, name: str, arguments: Any, location: int) -> None:
+        self.weighs_constants |= name in SIZED or name in _OF_CONSTANTS
         if name == "generate_series" and len(arguments) >= 2:
             bounds = [constants.number(argument) for argument in arguments[:3]]
             first, last = bounds[0], bounds[1]

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from core.cache import Cache
 from core.metrics import Metrics
-from core.sqlguard import Ruleset, Statement, admit
+from core.sqlguard import Ruleset, Statement, admit, skeleton
 
-# Programs send the same text with other parameters; of long texts, few come twice.
+# Programs send the same text with other parameters, and agents with other constants; of long texts,
+# few come twice.
 REMEMBERED, REMEMBERED_CHARACTERS = 2_000, 4_000
 # Longer texts take longer to judge than others should wait.
 LONG_CHARACTERS = 8_000
@@ -20,6 +22,10 @@ class Guard:
     def __init__(self, metrics: Metrics | None) -> None:
         self._known: Cache[tuple[str, Ruleset, str | None], Sequence[Statement]] = Cache(
             "statements", REMEMBERED, metrics
+        )
+        # By its skeleton: a single statement, and how much of its text is behind it.
+        self._alike: Cache[tuple[str, str | None], tuple[Statement, int]] = Cache(
+            "skeletons", REMEMBERED, metrics
         )
 
     async def __call__(
@@ -40,6 +46,18 @@ class Guard:
         key = (sql, ruleset, own_schema)
         known = self._known.get(key)
         if known is None:
-            known = admit(sql, ruleset, own_schema=own_schema)
+            known = self._judged(sql, ruleset, own_schema)
             self._known.put(key, known, self._known.version)
         return known
+
+    def _judged(self, sql: str, ruleset: Ruleset, own_schema: str | None) -> Sequence[Statement]:
+        """As a text was that differs in the values of constants only, if there was one."""
+        bones = skeleton(sql, ruleset) if ruleset is Ruleset.DML else None
+        if bones is not None and (found := self._alike.get((bones, own_schema))) is not None:
+            statement, behind = found
+            return (replace(statement, sql=sql[statement.offset : len(sql) - behind]),)
+        first, *others = statements = admit(sql, ruleset, own_schema=own_schema)
+        if bones is not None and not (others or first.weighs_constants):
+            behind = len(sql) - first.offset - len(first.sql)
+            self._alike.put((bones, own_schema), (first, behind), self._alike.version)
+        return statements

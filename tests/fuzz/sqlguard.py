@@ -2,13 +2,16 @@
 
     python -m tests.fuzz.sqlguard --seconds 60 --seed 1
 
-The guard may admit a text or raise an AppError, within a second. Anything else ends the run with
-the text, as Python writes it, and the seed and number by which it comes again.
+The guard may admit a text or raise an AppError, within a second; and what it says of a text that
+differs from an admitted one in constants only must be what it says of it alone. Anything else ends
+the run with the text, as Python writes it, and the seed and number by which it comes again.
 """
 
 import argparse
+import asyncio
 import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -16,11 +19,19 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from core.sqlguard import Ruleset
+from core.errors import AppError
+from core.sqlguard import Ruleset, SqlUnreadable, admit, skeleton
+from memory.statements.judge import Guard
 from tests.acceptance.sql.corpus import Call, attacks, legitimate
 from tests.acceptance.sql.stand_in import WORDS
 
 SECONDS_EACH = 1.0
+# Numbers without and with a dot, and texts.
+CONSTANTS = [
+    {"i": "0", "f": "0.0", "s": "''"},
+    {"i": "54", "f": "0.5", "s": "'pg_class'"},
+    {"i": "999999999", "f": "999999999.999999999", "s": "'''--/*$$\\ %999999999s'"},
+]
 # What scanners and parsers stumble over, and what is refused.
 NOISE = [
     "'", "''", "\\", "E'", "e'\\'", "$$", "$a$", "$1", "--", "/*", "*/", "\n", "\r", "\0", ";", ",",
@@ -34,6 +45,7 @@ _SERVANT = """
 import json, sys, time
 from core.errors import AppError
 from core.sqlguard import Ruleset, admit
+from tests.fuzz.sqlguard import judged_otherwise
 for line in sys.stdin:
     sql, ruleset = json.loads(line)
     started = time.process_time()
@@ -46,8 +58,34 @@ for line in sys.stdin:
             found = f"position {error.position}"
     except BaseException as error:
         found = f"raises {error!r}"
+    if found == "-" and ruleset == Ruleset.DML and len(sql) < 2_000:
+        found = judged_otherwise(sql) or found
     print(json.dumps([found, time.process_time() - started]), flush=True)
 """
+
+
+def judged_otherwise(sql: str) -> str:
+    """How the judgement of an admitted text is wrong for one with other constants; empty: it is
+    not."""
+    bones = skeleton(sql, Ruleset.DML)
+    for constants in CONSTANTS if bones is not None else ():
+        other = re.sub("\0[ifs]", lambda mark: constants[mark[0][1]], bones or "")  # noqa: B023
+        guard = Guard(None)
+        asyncio.run(guard(sql, Ruleset.DML, "own"))
+        try:
+            admitted = repr(admit(other, Ruleset.DML, own_schema="own"))
+        except SqlUnreadable:
+            # What the grammar has against a value PostgreSQL says as well.
+            continue
+        except AppError as error:
+            admitted = repr(error)
+        try:
+            alike = repr(asyncio.run(guard(other, Ruleset.DML, "own")))
+        except AppError as error:
+            alike = repr(error)
+        if alike != admitted:
+            return f"{alike} for {other!r}"
+    return ""
 
 
 @dataclass

@@ -93,6 +93,7 @@ def _statement(
         only_reads=False,
         lists_rows=False,
         target=target,
+        weighs_constants=True,
     )
 
 
