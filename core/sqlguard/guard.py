@@ -34,11 +34,14 @@ _ALLOWED = {
 }
 
 
-def admit(sql: str, ruleset: Ruleset, *, own_schema: str | None = None) -> tuple[Statement, ...]:
+def admit(
+    sql: str, ruleset: Ruleset, *, own_schema: str | None = None, is_checked: bool = False
+) -> tuple[Statement, ...]:
     """The statements of a text, each of which may be run.
 
     Args:
         own_schema: the only schema that names may be qualified with; None: none may.
+        is_checked: its size was.
 
     Raises:
         SqlUnreadable: it does not parse, or is empty.
@@ -46,7 +49,8 @@ def admit(sql: str, ruleset: Ruleset, *, own_schema: str | None = None) -> tuple
         DdlNotAllowed, DmlNotAllowed: a statement is of a kind that the rules do not have.
         SqlRefused: a part of a statement may not be.
     """
-    check_size(sql, ruleset)
+    if not is_checked:
+        check_size(sql, ruleset)
     tree = _parsed(sql)
     if not tree.stmts:
         raise SqlUnreadable("There is no statement in the SQL")

@@ -74,8 +74,8 @@ _WORD = re.compile(_LATER)
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 # What stands for a constant in a skeleton; no text that is admitted has such a character.
 _MARK = "\0"
-# The constant behind it says how names are to be read.
-_UESCAPE = re.compile("uescape", re.IGNORECASE)
+# The constant behind the one says how names are to be read, and the other does not take each.
+_WEIGHING = re.compile(r"uescape|float\s*\(", re.IGNORECASE)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _CONVERTED = re.compile(r"[-+]")
 
@@ -97,14 +97,16 @@ def skeleton(sql: str, ruleset: Ruleset) -> str | None:
     numbers of few digits, and texts between single quotes.
 
     Returns:
-        None: it has none.
+        None: it has none, and its size was not checked.
 
     Raises:
         SqlTooLarge, SqlUnreadable: as `check_size`.
     """
+    if _MARK in sql or _WEIGHING.search(sql):
+        return None
     counter = _Counter(_short_enough(sql, ruleset), pieces=[])
     counter.through()
-    return None if _MARK in sql or _UESCAPE.search(sql) else counter.skeleton()
+    return counter.skeleton()
 
 
 def _short_enough(sql: str, ruleset: Ruleset) -> str:
@@ -146,11 +148,13 @@ class _Counter:
     """
     Attributes:
         pieces: of the skeleton, up to `taken`; None: there is to be none.
+        goes_on: the last token was a literal that is in the skeleton, and may go on in the next.
     """
 
     sql: str
     pieces: list[str] | None = None
     taken: int = 0
+    goes_on: bool = False
     levels: list[_Level] = field(default_factory=lambda: [_Level()])
     parts: int = 0
     items: int = 0
@@ -180,17 +184,19 @@ class _Counter:
                     pass
                 case "literal" | "number":
                     if self.pieces is not None:
-                        self._leave_out(kind, start, position)
+                        self.goes_on = not self._leave_out(kind, start, position)
+                        is_name = False
+                        continue
                 case _ if not is_name or kind in _MARKS:
                     self._count(kind, found[0], start)
-            is_name = kind == "dot"
+            is_name, self.goes_on = kind == "dot", False
 
     def skeleton(self) -> str:
         return "".join((*(self.pieces or ()), self.sql[self.taken :]))
 
-    def _leave_out(self, kind: str, start: int, end: int) -> None:
+    def _leave_out(self, kind: str, start: int, end: int) -> bool:
         """Leave a constant out of the skeleton, if it is plain: nothing around it is a part of it,
-        and it is whole."""
+        nor is it a part of what is before it, and it is whole."""
         before, text, after = (
             self.sql[start - 1 : start],
             self.sql[start:end],
@@ -203,11 +209,13 @@ class _Counter:
         else:
             # That of `U&'...'` is read on, and so is that of `x'...'`.
             is_alone = before != "&" and not _WORD.match(before)
-            is_plain = text[0] == "'" and is_alone and text.count("'") % 2 == 0
+            is_whole = text.count("'") % 2 == 0
+            is_plain = text[0] == "'" and is_alone and is_whole and not self.goes_on
             mark = f"{_MARK}s"
         if is_plain and self.pieces is not None:
             self.pieces += (self.sql[self.taken : start], mark)
             self.taken = end
+        return is_plain
 
     def _count(self, kind: str, text: str, place: int) -> None:
         level = self.levels[-1]

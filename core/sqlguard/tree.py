@@ -98,8 +98,9 @@ class Walk:
 
     @property
     def relations(self) -> tuple[Relation, ...]:
-        """The relations named so far, without those that the statement makes itself."""
-        return tuple(each for each in self._found if each.schema or each.name not in self._queries)
+        """The relations named so far, each once, without those that the statement makes itself."""
+        found = dict.fromkeys(self._found)
+        return tuple(each for each in found if each.schema or each.name not in self._queries)
 
     def through(self, message: Any) -> None:
         """Go through a part with all that is in it.

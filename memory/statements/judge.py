@@ -11,6 +11,10 @@ from core.sqlguard import Ruleset, Statement, admit, skeleton
 # Programs send the same text with other parameters, and agents with other constants; of long texts,
 # few come twice.
 REMEMBERED, REMEMBERED_CHARACTERS = 2_000, 4_000
+# What has more constants is seldom like another.
+ALIKE_CHARACTERS = 1_000
+# A short text can name a thousand relations, which take more room than it.
+REMEMBERED_RELATIONS = 100
 # Longer texts take longer to judge than others should wait.
 LONG_CHARACTERS = 8_000
 Judge = Callable[[str, Ruleset, str | None], Awaitable[Sequence[Statement]]]
@@ -47,17 +51,25 @@ class Guard:
         known = self._known.get(key)
         if known is None:
             known = self._judged(sql, ruleset, own_schema)
-            self._known.put(key, known, self._known.version)
+            if _are_small(known):
+                self._known.put(key, known, self._known.version)
         return known
 
     def _judged(self, sql: str, ruleset: Ruleset, own_schema: str | None) -> Sequence[Statement]:
         """As a text was that differs in the values of constants only, if there was one."""
-        bones = skeleton(sql, ruleset) if ruleset is Ruleset.DML else None
+        may_be_alike = ruleset is Ruleset.DML and len(sql) <= ALIKE_CHARACTERS
+        bones = skeleton(sql, ruleset) if may_be_alike else None
         if bones is not None and (found := self._alike.get((bones, own_schema))) is not None:
             statement, behind = found
             return (replace(statement, sql=sql[statement.offset : len(sql) - behind]),)
-        first, *others = statements = admit(sql, ruleset, own_schema=own_schema)
-        if bones is not None and not (others or first.weighs_constants):
+        statements = admit(sql, ruleset, own_schema=own_schema, is_checked=bones is not None)
+        first, *others = statements
+        is_like_others = not (others or first.weighs_constants) and _are_small(statements)
+        if bones is not None and is_like_others:
             behind = len(sql) - first.offset - len(first.sql)
             self._alike.put((bones, own_schema), (first, behind), self._alike.version)
         return statements
+
+
+def _are_small(statements: Sequence[Statement]) -> bool:
+    return sum(len(each.relations) for each in statements) <= REMEMBERED_RELATIONS

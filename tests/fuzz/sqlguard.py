@@ -9,6 +9,7 @@ the run with the text, as Python writes it, and the seed and number by which it 
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import re
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import postgast
+
 from core.errors import AppError
 from core.sqlguard import Ruleset, SqlUnreadable, admit, skeleton
 from memory.statements.judge import Guard
@@ -27,11 +30,11 @@ from tests.acceptance.sql.stand_in import WORDS
 
 SECONDS_EACH = 1.0
 # Numbers without and with a dot, and texts.
-CONSTANTS = [
-    {"i": "0", "f": "0.0", "s": "''"},
-    {"i": "54", "f": "0.5", "s": "'pg_class'"},
-    {"i": "999999999", "f": "999999999.999999999", "s": "'''--/*$$\\ %999999999s'"},
-]
+CONSTANTS = {
+    "i": ["0", "54", "999999999"],
+    "f": ["0.0", "0.5", "999999999.999999999"],
+    "s": ["''", "'pg_class'", "'''--/*$$\\ %999999999s'"],
+}
 # What scanners and parsers stumble over, and what is refused.
 NOISE = [
     "'", "''", "\\", "E'", "e'\\'", "$$", "$a$", "$1", "--", "/*", "*/", "\n", "\r", "\0", ";", ",",
@@ -68,16 +71,20 @@ def judged_otherwise(sql: str) -> str:
     """How the judgement of an admitted text is wrong for one with other constants; empty: it is
     not."""
     bones = skeleton(sql, Ruleset.DML)
-    for constants in CONSTANTS if bones is not None else ():
-        other = re.sub("\0[ifs]", lambda mark: constants[mark[0][1]], bones or "")  # noqa: B023
-        guard = Guard(None)
-        asyncio.run(guard(sql, Ruleset.DML, "own"))
+    if bones is None:
+        return ""
+    guard = Guard(None)
+    asyncio.run(guard(sql, Ruleset.DML, "own"))
+    for first in range(len(CONSTANTS["i"])):
+        place = itertools.count(first)
+        other = re.sub("\0[ifs]", lambda mark: _constant(mark[0][1], next(place)), bones)  # noqa: B023
+        if _tokens(other) != _tokens(sql):
+            return f"other tokens in {other!r}"
         try:
             admitted = repr(admit(other, Ruleset.DML, own_schema="own"))
-        except SqlUnreadable:
-            # What the grammar has against a value PostgreSQL says as well.
-            continue
         except AppError as error:
+            if isinstance(error, SqlUnreadable) and "precision for type float" in error.message:
+                continue
             admitted = repr(error)
         try:
             alike = repr(asyncio.run(guard(other, Ruleset.DML, "own")))
@@ -86,6 +93,15 @@ def judged_otherwise(sql: str) -> str:
         if alike != admitted:
             return f"{alike} for {other!r}"
     return ""
+
+
+def _constant(kind: str, place: int) -> str:
+    values = CONSTANTS[kind]
+    return values[place % len(values)]
+
+
+def _tokens(sql: str) -> list[int]:
+    return [token.token for token in postgast.scan(sql).tokens]
 
 
 @dataclass

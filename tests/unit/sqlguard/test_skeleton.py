@@ -37,6 +37,7 @@ def test_plain_constants_are_left_out(sql: str, bones: str) -> None:
         "SELECT 1e5, 0x1F, 1_000, 1., .5, 1..2, 1a, 1é, 1234567890",
         "SELECT E'a', e'\\'1', x'1f', B'1', n'a', U&'a', date'1', é'1'",
         "SELECT $$1 '1'$$, $a$ 1 $a$",
+        "SELECT x'1'\n'2', U&'a' -- é\n 'b', \"a\" '1'",
         "SELECT 'a",
         "SELECT 'a''",
         "/* 1 /* '1' */ 1 */ SELECT a -- 1 '1'",
@@ -49,6 +50,7 @@ def test_others_are_not(sql: str) -> None:
 def test_what_may_change_names_has_none() -> None:
     assert skeleton("SELECT U&\"?0070g_x\" uEscape '!'", Ruleset.DML) is None
     assert skeleton("SELECT 1, '\0'", Ruleset.DML) is None
+    assert skeleton("SELECT a::FLOAT (3)", Ruleset.DML) is None
 
 
 def judged(guard: Guard, sql: str) -> Sequence[Statement] | str:
@@ -69,6 +71,9 @@ def judged(guard: Guard, sql: str) -> Sequence[Statement] | str:
             "SELECT * FROM U&\"?0070g_class\" UESCAPE '!'",
             "SELECT * FROM U&\"?0070g_class\" UESCAPE '?'",
         ),
+        ("SELECT a::float(3) FROM t", "SELECT a::float(99) FROM t"),
+        ("SELECT x'1f'\n'2'", "SELECT x'1f'\n'2''3'"),
+        ("SELECT U&'a'\n'b'", "SELECT U&'a'\n'\\zz'"),
         ("SELECT 1", "SELECT \0i"),
         ("SELECT 'a'", "SELECT 'a"),
     ],
@@ -95,6 +100,16 @@ def test_a_statement_has_its_own_text(first: str, second: str) -> None:
     judged(guard, first)
     assert judged(guard, second) == admit(second, Ruleset.DML, own_schema=OWN)
     assert len(guard._alike) == 1
+
+
+def test_what_takes_much_room_is_not_remembered() -> None:
+    guard = Guard(None)
+    for number in range(5):
+        names = ", ".join(f"a{number}_{each}" for each in range(200))
+        judged(guard, f"SELECT FROM {names}")
+        # The same relation again is none more.
+        judged(guard, f"SELECT FROM {', '.join([f'a{number} a'] * 80)}")
+    assert len(guard._known) == len(guard._alike) == 5
 
 
 def texts(cases: list[Case]) -> list[str]:
