@@ -5,7 +5,7 @@ class StatementFailed(OperationFailed):
     """A statement failed; nothing of the call was kept."""
 
     status = 422
-    remedy = "Mend the statement at the position that is given."
+    remedy = "Mend the statement; where a position is given, it failed there."
 
 
 class ConstraintViolated(StatementFailed):
@@ -20,7 +20,7 @@ class DdlFailed(AppError):
 
     code, status = 25041, 422
     predecessor = "DDLExecutionError"
-    remedy = "Mend the statement at the position that is given."
+    remedy = "Mend the statement; where a position is given, it failed there."
 
 
 class TooManyRows(AppError):
