@@ -101,9 +101,9 @@ async def catalog(connection: Any) -> Catalog:
     )
     roles = await connection.fetch(
         "SELECT rolname, rolsuper, rolcreaterole, rolcreatedb, rolcanlogin, rolinherit"
-        " FROM pg_roles WHERE starts_with(rolname, 'pg') OR EXISTS (SELECT FROM"
-        " pgtwin.database_meta d WHERE starts_with(rolname, format('d%s_', d.id))"
-        " AND d.expires_at IS NULL AND d.deleted_at IS NULL)"
+        " FROM pg_roles WHERE starts_with(rolname, 'pg')"
+        " OR substring(rolname FROM '^d([0-9]{1,19})_')::numeric IN (SELECT d.id FROM"
+        " pgtwin.database_meta d WHERE d.expires_at IS NULL AND d.deleted_at IS NULL)"
     )
     return Catalog(
         frozenset((row[0], row[1]) for row in schemas), frozenset(tuple(row) for row in roles)
