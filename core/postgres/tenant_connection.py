@@ -161,8 +161,7 @@ class TenantConnection(asyncpg.Connection):
         if self._beginning:
             await self.execute("", timeout=timeout)
         elif self._is_ahead:
-            self._is_ahead = False
-            self._raise_failure()
+            self._check_begun()
             try:
                 await super().execute(NOTHING, timeout=timeout)
             except asyncpg.PostgresError:

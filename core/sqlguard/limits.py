@@ -184,7 +184,7 @@ class _Counter:
                     pass
                 case "literal" | "number":
                     if self.pieces is not None:
-                        self.goes_on = not self._leave_out(kind, start, position)
+                        self.goes_on = not self._leave_out(self.pieces, kind, start, position)
                         is_name = False
                         continue
                 case _ if not is_name or kind in _MARKS:
@@ -194,7 +194,7 @@ class _Counter:
     def skeleton(self) -> str:
         return "".join((*(self.pieces or ()), self.sql[self.taken :]))
 
-    def _leave_out(self, kind: str, start: int, end: int) -> bool:
+    def _leave_out(self, pieces: list[str], kind: str, start: int, end: int) -> bool:
         """Leave a constant out of the skeleton, if it is plain: nothing around it is a part of it,
         nor is it a part of what is before it, and it is whole."""
         before, text, after = (
@@ -212,8 +212,8 @@ class _Counter:
             is_whole = text.count("'") % 2 == 0
             is_plain = text[0] == "'" and is_alone and is_whole and not self.goes_on
             mark = f"{_MARK}s"
-        if is_plain and self.pieces is not None:
-            self.pieces += (self.sql[self.taken : start], mark)
+        if is_plain:
+            pieces += (self.sql[self.taken : start], mark)
             self.taken = end
         return is_plain
 

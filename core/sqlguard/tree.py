@@ -324,7 +324,7 @@ class Walk:
 
 _LEAVES = frozenset({"A_Const", "String", "Integer", "Float", "Boolean", "BitString", "A_Star"})
 _LEAF_NODES = frozenset(
-    {"a_const", "string", "integer", "float", "boolean", "bit_string", "a_star"}
+    field.name for field in Node.DESCRIPTOR.fields if field.message_type.name in _LEAVES
 )
 _UNCOUNTED = frozenset({"List", "ParamRef", "TypeCast", "TypeName"})
 _VISITS: dict[str, Callable[[Walk, Any, int], None]] = {

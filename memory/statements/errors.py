@@ -20,7 +20,7 @@ class DdlFailed(AppError):
 
     code, status = 25041, 422
     predecessor = "DDLExecutionError"
-    remedy = "Mend the statement; where a position is given, it failed there."
+    remedy = StatementFailed.remedy
 
 
 class TooManyRows(AppError):

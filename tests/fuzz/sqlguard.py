@@ -73,12 +73,12 @@ def judged_otherwise(sql: str) -> str:
     bones = skeleton(sql, Ruleset.DML)
     if bones is None:
         return ""
-    guard = Guard(None)
+    guard, tokens = Guard(None), _tokens(sql)
     asyncio.run(guard(sql, Ruleset.DML, "own"))
     for first in range(len(CONSTANTS["i"])):
         place = itertools.count(first)
         other = re.sub("\0[ifs]", lambda mark: _constant(mark[0][1], next(place)), bones)  # noqa: B023
-        if _tokens(other) != _tokens(sql):
+        if _tokens(other) != tokens:
             return f"other tokens in {other!r}"
         try:
             admitted = repr(admit(other, Ruleset.DML, own_schema="own"))

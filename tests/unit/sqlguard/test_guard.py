@@ -208,7 +208,6 @@ def test_relations_are_those_of_the_database() -> None:
     )
     assert names(statement) == ["a", "b", "c", "d"]
     assert {each.schema for each in statement.relations} == {None, OWN}
-    text = "SELECT 'é' FROM ünder"
     text = "/* é */ TRUNCATE ünder"
     with pytest.raises(DmlNotAllowed) as caught:
         admit(text, Ruleset.DML)
